@@ -1,0 +1,103 @@
+"""Generate the example, run its pipeline, and say what came out and how long each step took.
+
+usage: python hooks/demo.py FOLDER
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from new import Refusal, create
+
+STAGE = re.compile(r"Running stage '([^']+)'")
+
+
+class Clock:
+    """Seconds by step, in the order in which the steps began."""
+
+    def __init__(self) -> None:
+        """Start with no step."""
+        self.seconds: dict[str, float] = {}
+        self._step, self._since = "", 0.0
+
+    def begin(self, step: str) -> None:
+        """End the running step and begin another; "" ends it only."""
+        now = time.monotonic()
+        if self._step:
+            self.seconds[self._step] = now - self._since
+        self._step, self._since = step, now
+
+
+def run(folder: Path, target: str, clock: Clock) -> None:
+    """Run a make target of the repo, its output shown; each stage of the pipeline is a step."""
+    process = subprocess.Popen(
+        ["make", target], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if stage := STAGE.search(line):
+            clock.begin(f"  stage {stage[1]}")
+        print(line, end="", flush=True)
+    if process.wait():
+        raise Refusal(f"`make {target}` failed in {folder}; what it said is above")
+
+
+def summary(folder: Path, clock: Clock) -> str:
+    """Say what the run gave: metrics beside the baselines', verdict, version, seconds."""
+
+    def read(name: str) -> Any:
+        return json.loads((folder / "reports" / name).read_text())
+
+    scores, gate, registered = read("metrics.json"), read("gate.json"), read("registered.json")
+    names = sorted(name for name, value in scores.items() if isinstance(value, float))
+    lines = ["", f"{'':<14}" + "".join(f"{name:>19}" for name in names)]
+    for model, found in {"the model": scores, **scores["baselines"]}.items():
+        numbers = "".join(f"{found[name]:>19.4f}" if name in found else " " * 19 for name in names)
+        lines.append(f"{model:<14}{numbers}")
+    kept = sum(not rule["broken"] for rule in gate["rules"])
+    lines += [
+        "",
+        f"gate           {'passed' if gate['passed'] else 'FAILED'}: {kept} of"
+        f" {len(gate['rules'])} rules kept",
+        f"registered     {registered['name']} version {registered['version']}, the champion",
+        "",
+        *(f"{step:<22}{seconds:>6.1f} s" for step, seconds in clock.seconds.items()),
+        f"{'in all':<22}{sum(clock.seconds.values()):>6.1f} s",
+        "",
+        "What to type next:",
+        "",
+        f"    cd {folder}",
+        "    make report      the evaluation, with pictures",
+        "    make ui          MLflow's pages",
+        "    make help        the rest",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run the command line."""
+    folder = Path(sys.argv[1])
+    shutil.rmtree(folder, ignore_errors=True)
+    clock = Clock()
+    try:
+        clock.begin("generate")
+        create(folder, {}, ask=False, ref="HEAD")
+        clock.begin("set up")
+        run(folder, "setup", clock)
+        clock.begin("start the pipeline")
+        run(folder, "pipeline", clock)
+        clock.begin("")
+    except Refusal as refusal:
+        print(f"make demo: {refusal}", file=sys.stderr)
+        return 1
+    print(summary(folder, clock))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

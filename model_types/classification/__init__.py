@@ -1,0 +1,1 @@
+"""Classification: will this flight arrive more than 15 minutes late?"""

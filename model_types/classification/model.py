@@ -1,0 +1,74 @@
+"""How to fit, predict and explain: gradient-boosted trees on the features as they are."""
+
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from .schema import Features
+
+INPUTS = list(Features.to_schema().columns)
+CATEGORIES = ["origin", "dest", "carrier"]
+LABEL = "late"
+
+
+class Params(BaseModel):
+    """The section `model` of params.yaml."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    learning_rate: float = Field(gt=0, le=1)
+    num_leaves: int = Field(ge=2, le=4096)
+    min_data_in_leaf: int = Field(ge=1)
+    rounds: int = Field(ge=1)
+    patience: int = Field(ge=1)
+    seed: int
+
+
+def train(train: pd.DataFrame, valid: pd.DataFrame, params: Params) -> lgb.Booster:
+    """Fit on `train` until `valid` has not improved for `patience` rounds."""
+    fitting = lgb.Dataset(_inputs(train), train[LABEL], free_raw_data=False)
+    return lgb.train(
+        {
+            "objective": "binary",
+            "metric": "binary_logloss",
+            "verbosity": -1,
+            # The same rows give the same bytes, on any machine.
+            "deterministic": True,
+            "force_col_wise": True,
+            "num_threads": 2,
+            **params.model_dump(exclude={"rounds", "patience"}),
+        },
+        fitting,
+        num_boost_round=params.rounds,
+        valid_sets=[fitting.create_valid(_inputs(valid), valid[LABEL])],
+        callbacks=[lgb.early_stopping(params.patience), lgb.log_evaluation(50)],
+    )
+
+
+def predict(model: lgb.Booster, rows: pd.DataFrame) -> pd.DataFrame:
+    """Give the probability of a late arrival; a category never seen counts as missing."""
+    probability = model.predict(_inputs(rows)) if len(rows) else np.empty(0)
+    return pd.DataFrame({"probability": np.asarray(probability)}, index=rows.index)
+
+
+def explain(model: lgb.Booster, rows: pd.DataFrame) -> pd.DataFrame:
+    """Give each feature's contribution to the log-odds (exact TreeSHAP)."""
+    contributions = np.asarray(model.predict(_inputs(rows), pred_contrib=True))
+    return pd.DataFrame(contributions[:, :-1], index=rows.index, columns=INPUTS)
+
+
+def save(model: lgb.Booster, folder: Path) -> None:
+    """Write LightGBM's own text format."""
+    model.save_model(folder / "model.txt", num_iteration=model.best_iteration)
+
+
+def load(folder: Path) -> lgb.Booster:
+    """Read what `save` wrote."""
+    return lgb.Booster(model_file=folder / "model.txt")
+
+
+def _inputs(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[INPUTS].astype(dict.fromkeys(CATEGORIES, "category"))

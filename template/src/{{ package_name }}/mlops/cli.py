@@ -1,0 +1,90 @@
+"""`mlops`: one command a verb. Each imports its module when it runs, so `--help` is quick."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from .errors import Problem
+
+app = typer.Typer(
+    name="mlops",
+    help="The platform's verbs. `make help` lists what people type; dvc.yaml calls the stages.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+STAGES = {
+    "ingest": "Bring the raw tables in and check each row.",
+    "features": "Compute the tables that Feast serves.",
+    "dataset": "Join examples and features point in time; split by time.",
+    "train": "Fit the model.",
+    "evaluate": "Judge the model on rows later than any it has seen.",
+    "gate": "Decide whether the model may be registered; fails where a rule does.",
+    "register": "Register the model in MLflow, with its lineage and card.",
+}
+
+
+def _add(name: str, about: str) -> None:
+    @app.command(name, help=about, rich_help_panel="Stages of dvc.yaml")
+    def stage() -> None:
+        import_module(f".{name}", __package__).run()
+
+
+for _name, _about in STAGES.items():
+    _add(_name, _about)
+
+
+@app.command()
+def graph(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if stale.")] = False,
+) -> None:
+    """Hand dvc.yaml to the engines: write orchestration/pipelines.json."""
+    from . import graph
+
+    graph.check() if check else graph.write()
+
+
+@app.command()
+def stage(
+    address: Annotated[str, typer.Argument(help="A stage, as dvc.yaml calls it.")],
+    run_id: Annotated[str, typer.Option(help="The run; the same for all of its stages.")],
+) -> None:
+    """Run one stage as an engine's node does: in a folder of its own, by DVC's remote."""
+    from . import stage
+
+    stage.run(address, run_id)
+
+
+@app.command()
+def lineage(
+    version: Annotated[str, typer.Argument(help="The number of a registered version.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say where a registered version comes from: commit, data, parameters, metrics, gate."""
+    from . import lineage
+
+    lineage.show(version, as_json)
+
+
+@app.command("settings", hidden=True)
+def show_setting(name: Annotated[str, typer.Argument()]) -> None:
+    """Print one setting, for the Makefile."""
+    from .settings import settings
+
+    print(getattr(settings(), name))
+
+
+def main() -> None:
+    """Run a command; a Problem is a line on stderr and exit code 1, never a traceback."""
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    try:
+        app()
+    except Problem as problem:
+        verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+        print(f"mlops {verb}: {problem}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -1,0 +1,69 @@
+"""Join the examples with their features, point in time, and split them by time."""
+
+from datetime import date
+from typing import Self
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from . import contract, files, ingest, params, tables
+from .errors import Problem
+
+SPLITS = ("train", "valid", "test")
+
+
+class Params(BaseModel):
+    """Where the splits begin, in UTC: train | valid_from → valid | test_from → test."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    valid_from: date
+    test_from: date
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.valid_from >= self.test_from:
+            raise ValueError("valid_from must be before test_from")
+        return self
+
+
+def run() -> None:
+    """features.examples → Feast's point-in-time join → data/dataset/{train,valid,test}.parquet."""
+    from . import store  # Feast takes seconds to import; the stages that only `read` go without
+
+    features, schema = contract.features(), contract.schema()
+    examples = features.examples(ingest.read(), params.section("features", features.Params))
+    with store.opened() as feast:
+        joined = store.join(feast, examples)
+    columns = [*schema.Examples.to_schema().columns]
+    if missing := [name for name in columns if name not in joined]:
+        raise Problem(f"schema.Examples wants {missing}: neither examples nor Feast give them")
+    parts = split(
+        tables.check(joined[columns], schema.Examples, "the dataset"),
+        params.section("dataset", Params),
+    )
+    with files.replacing(files.DATASET) as folder:
+        for name, part in parts.items():
+            tables.write(part, folder / f"{name}.parquet")
+            print(f"{name}: {len(part):,} rows x {part.shape[1]} columns")
+
+
+def split(examples: pd.DataFrame, params: Params) -> dict[str, pd.DataFrame]:
+    """Split by time; each part in order of time."""
+    examples = examples.sort_values("event_timestamp", kind="stable", ignore_index=True)
+    starts = [pd.Timestamp(day, tz="UTC") for day in (params.valid_from, params.test_from)]
+    part = examples["event_timestamp"].searchsorted(pd.Series(starts))
+    bounds = [0, *part, len(examples)]
+    parts = {
+        name: examples.iloc[start:end].reset_index(drop=True)
+        for name, start, end in zip(SPLITS, bounds, bounds[1:], strict=False)
+    }
+    if empty := [name for name, rows in parts.items() if rows.empty]:
+        span = f"{examples['event_timestamp'].min()} to {examples['event_timestamp'].max()}"
+        raise Problem(f"params.yaml: dataset: no rows for {', '.join(empty)}; the rows are {span}")
+    return parts
+
+
+def read(name: str) -> pd.DataFrame:
+    """One split of the dataset, with the types of schema.Examples."""
+    return contract.schema().Examples.validate(tables.read(files.DATASET / f"{name}.parquet"))

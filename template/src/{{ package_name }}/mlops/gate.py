@@ -1,0 +1,140 @@
+"""Decide whether the model may be registered; the stage fails where a rule does."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from . import contract, dataset, evaluate, files, params, tables, tracking
+from .errors import Problem
+
+GATE = files.REPORTS / "gate.json"
+
+
+class Bound(BaseModel):
+    """What a value must keep to; a value that is no number keeps to nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min: float = -float("inf")
+    max: float = float("inf")
+
+    def broken_by(self, value: float) -> str:
+        """Say how, or give nothing."""
+        if not value >= self.min:
+            return f"is {value:.4f}, {self.min - value:.4f} under the least, {self.min:g}"
+        if not value <= self.max:
+            return f"is {value:.4f}, {value - self.max:.4f} over the most, {self.max:g}"
+        return ""
+
+
+Bounds = dict[str, Bound]
+
+
+class Params(BaseModel):
+    """The section `gate` of params.yaml: bounds by metric."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    metrics: Bounds = {}
+    slices: Bounds = {}
+    """Each slice by itself."""
+    baselines: dict[str, Bounds] = {}
+    """By baseline: the model's metric less the baseline's."""
+    champion: Bounds = {}
+    """The model's metric less the champion's, on the same rows."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One rule, the value it was held against, and how it was broken, if it was."""
+
+    rule: str
+    value: float
+    broken: str
+
+
+def run() -> None:
+    """reports/ and the champion → reports/gate.json; exits with 1 where a rule is broken."""
+    values = params.section("gate", Params)
+    scores, slices = files.read_json(evaluate.METRICS), files.read_json(evaluate.SLICES)
+    verdicts = list(judge(values, scores, slices))
+    champion = tracking.champion()
+    if champion and champion.tags.get("model_digest") != files.digest(files.MODEL):
+        title = f"champion (version {champion.version})"
+        verdicts += _differences(title, values.champion, scores, champion_scores(champion))
+    passed = not any(verdict.broken for verdict in verdicts)
+    files.write_json(GATE, {"passed": passed, "rules": [asdict(item) for item in verdicts]})
+    tracking.record(gate="passed" if passed else "failed")
+    for verdict in verdicts:
+        print(f"{'FAIL' if verdict.broken else 'pass'}  {verdict.rule}: {verdict.value:.4f}")
+    if not passed:
+        broken = "; ".join(f"{item.rule} {item.broken}" for item in verdicts if item.broken)
+        raise Problem(f"the model does not pass, nothing is registered: {broken}")
+
+
+def judge(
+    values: Params, scores: Mapping[str, Any], slices: Mapping[str, Mapping[str, float]]
+) -> Iterator[Verdict]:
+    """Hold the metrics, the slices' and the differences to the baselines against their bounds."""
+    for metric, bound in values.metrics.items():
+        value = _metric(scores, metric, "gate.metrics")
+        yield Verdict(metric, value, bound.broken_by(value))
+    for metric, bound in values.slices.items():
+        _metric(scores, metric, "gate.slices")
+        for name, found in slices.items():
+            if metric in found:
+                yield Verdict(f"{metric} of {name}", found[metric], bound.broken_by(found[metric]))
+    for name, bounds in values.baselines.items():
+        if name not in scores["baselines"]:
+            known = ", ".join(scores["baselines"])
+            raise Problem(f"params.yaml: gate.baselines.{name}: there are {known}")
+        yield from _differences(f"baseline {name}", bounds, scores, scores["baselines"][name])
+
+
+def _differences(
+    title: str, bounds: Bounds, scores: Mapping[str, Any], other: Mapping[str, Any]
+) -> Iterator[Verdict]:
+    for metric, bound in bounds.items():
+        # Six decimals, as in the reports; + 0.0 makes a zero of a minus zero.
+        theirs = round(_metric(other, metric, "gate"), 6)
+        value = round(_metric(scores, metric, "gate") - theirs, 6) + 0.0
+        yield Verdict(f"{metric} less that of the {title}", value, bound.broken_by(value))
+
+
+def _metric(scores: Mapping[str, Any], metric: str, where: str) -> float:
+    value = scores.get(metric)
+    if not isinstance(value, int | float):
+        known = ", ".join(name for name, found in scores.items() if isinstance(found, int | float))
+        raise Problem(f"params.yaml: {where}: there is no metric {metric}; there are {known}")
+    return float(value)
+
+
+def champion_scores(champion: Any) -> dict[str, float]:
+    """Score the champion, run by the code it was registered with, on this model's test rows."""
+    test = dataset.read("test")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = tracking.download(champion, Path(scratch))
+        flavor = yaml.safe_load((folder / "MLmodel").read_text())["flavors"]["python_function"]
+        rows, out = Path(scratch, "rows.parquet"), Path(scratch, "predictions.parquet")
+        tables.write(test, rows)
+        done = subprocess.run(
+            [sys.executable, "-m", flavor["loader_module"], folder / flavor["data"], rows, out],
+            env={**tracking.environment(), "PYTHONPATH": str(folder / flavor["code"])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise Problem(
+                f"the champion (version {champion.version}) cannot score the test rows: {reason};"
+                " empty gate.champion in params.yaml to register without comparing"
+            )
+        return contract.metrics().score(test, tables.read(out))

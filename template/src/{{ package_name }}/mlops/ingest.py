@@ -1,0 +1,27 @@
+"""Bring the raw tables in; a row that breaks the schema stops the pipeline here."""
+
+import pandas as pd
+
+from . import contract, files, params, tables
+from .errors import Problem
+
+
+def run() -> None:
+    """data.load → checked by schema.RAW → data/raw/<table>.parquet."""
+    data, schema = contract.data(), contract.schema()
+    raw = data.load(params.section("data", data.Params))
+    if missing := sorted(set(schema.RAW) ^ set(raw)):
+        raise Problem(
+            f"data.load gives {sorted(raw)} and schema.RAW names {sorted(schema.RAW)}:"
+            f" make them agree on {', '.join(missing)}"
+        )
+    checked = {name: tables.check(raw[name], schema.RAW[name], name) for name in sorted(raw)}
+    with files.replacing(files.RAW) as folder:
+        for name, table in checked.items():
+            tables.write(table, folder / f"{name}.parquet")
+            print(f"{name}: {len(table):,} rows x {table.shape[1]} columns")
+
+
+def read() -> dict[str, pd.DataFrame]:
+    """The raw tables that `run` wrote."""
+    return {path.stem: tables.read(path) for path in sorted(files.RAW.glob("*.parquet"))}

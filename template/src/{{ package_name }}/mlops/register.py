@@ -1,0 +1,109 @@
+"""Register a model that passed the gate, with where it comes from and its card."""
+
+import importlib.metadata
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from . import contract, dataset, evaluate, files, gate, params, tables, tracking
+from .errors import Problem
+from .settings import settings
+
+REGISTERED = files.REPORTS / "registered.json"
+CARD = files.REPORTS / "model_card.md"
+
+
+def run() -> None:
+    """model/ and reports/ → a version in MLflow, which becomes the champion."""
+    verdict = files.read_json(gate.GATE)
+    if not verdict["passed"]:
+        raise Problem(f"{gate.GATE} says that the gate has not passed: nothing is registered")
+    digest = files.digest(files.MODEL)
+    text = card(verdict)
+    tags = {
+        **tracking.origin(),
+        "model_digest": digest,
+        "data_digest": files.digest(files.DATASET),
+        "gate": "passed",
+    }
+    run_id = tracking.record(gate="passed")
+    with tracking.connected() as client:
+        version = _find(client, digest) or _create(client, run_id, tags, text)
+        client.set_registered_model_alias(version.name, tracking.CHAMPION, version.version)
+    files.write_text(CARD, text)
+    files.write_json(
+        REGISTERED,
+        {"name": version.name, "version": int(version.version), "model_digest": digest},
+    )
+    print(f"{version.name} version {version.version} is the champion")
+
+
+def _find(client: Any, digest: str) -> Any | None:
+    name = settings().model_name
+    found = client.search_model_versions(f"name = '{name}' and tags.model_digest = '{digest}'")
+    return found[0] if found else None
+
+
+def _create(client: Any, run_id: str, tags: dict[str, str], text: str) -> Any:
+    import mlflow
+
+    name, package = settings().model_name, settings().package
+    example = dataset.read("test").head(5)[list(contract.schema().Features.to_schema().columns)]
+    team = contract.model()
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            loader_module=f"{package}.mlops.pyfunc",
+            data_path=str(files.MODEL),
+            code_paths=[str(Path("src", package))],
+            signature=mlflow.models.infer_signature(
+                example, team.predict(team.load(files.MODEL), example)
+            ),
+            pip_requirements=requirements(),
+        )
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+    return client.create_model_version(
+        name,
+        source=logged.model_uri,
+        run_id=run_id,
+        tags=tags,
+        description=text,
+        model_id=logged.model_id,
+    )
+
+
+def requirements() -> list[str]:
+    """Give the repo's own dependencies, each at the version that is installed."""
+    names = {re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in settings().dependencies}
+    return sorted(f"{name}=={importlib.metadata.version(name)}" for name in names)
+
+
+def card(verdict: dict[str, Any]) -> str:
+    """Give the model card, every number of it from the files of this run."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__, "."),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    splits = {name: tables.read(files.DATASET / f"{name}.parquet") for name in dataset.SPLITS}
+    scores = files.read_json(evaluate.METRICS)
+    return environment.get_template("model_card.md.j2").render(
+        name=settings().model_name,
+        description=settings().description,
+        splits={
+            name: (f"{len(rows):,}", rows["event_timestamp"].min(), rows["event_timestamp"].max())
+            for name, rows in splits.items()
+        },
+        params=tracking.flat(yaml.safe_load(params.FILE.read_text())),
+        metrics=sorted(name for name, value in scores.items() if isinstance(value, float)),
+        models={"model": scores, **scores["baselines"]},
+        slices=files.read_json(evaluate.SLICES),
+        rules=verdict["rules"],
+        model_digest=files.digest(files.MODEL),
+        data_digest=files.digest(files.DATASET),
+    )

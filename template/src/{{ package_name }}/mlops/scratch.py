@@ -1,0 +1,121 @@
+"""A folder of a stage's own: the repo's files, DVC set up for it, and nothing else."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import chdir, contextmanager, suppress
+from pathlib import Path
+
+from .settings import Settings
+
+
+@contextmanager
+def scratch(root: Path) -> Iterator[Path]:
+    """Copy the repo's files to a folder in TMPDIR, go there, and remove it at the end.
+
+    SIGTERM ends it too: the running commands are stopped, and the exit code is 143.
+    """
+    previous = signal.signal(signal.SIGTERM, _stop)
+    try:
+        with tempfile.TemporaryDirectory(prefix="mlops-", ignore_cleanup_errors=True) as name:
+            folder = Path(name).resolve()
+            for file in _files(root):
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(root / file, folder / file, follow_symlinks=False)
+            _configure(root, folder)
+            with chdir(folder):
+                yield folder
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def environment(conf: Settings, folder: Path, run_id: str) -> dict[str, str]:
+    """What a stage's command finds in its environment beside what is there already."""
+    variables = {
+        "MLFLOW_TRACKING_URI": conf.tracking_uri,
+        "MLOPS_RUN_ID": run_id,
+        # An engine calls this interpreter by its path: `mlops` in the command is its neighbour.
+        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+        # The package of the copy comes before the installed one.
+        "PYTHONPATH": f"{folder / 'src'}:{os.environ.get('PYTHONPATH', '')}".rstrip(":"),
+    }
+    if "MLOPS_GIT_SHA" not in os.environ and (sha := _git(conf.root, "rev-parse", "HEAD")):
+        variables["MLOPS_GIT_SHA"] = sha.strip()
+    return variables
+
+
+def _stop(*_: object) -> None:
+    import psutil
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
+    for child in psutil.wait_procs(children, timeout=20)[1]:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _files(root: Path) -> Iterable[Path]:
+    """The files that git tracks or would; where there is no git, all that .gitignore lets pass."""
+    listed = _git(root, "ls-files", "-coz", "--exclude-standard")
+    if listed is not None:
+        files = (Path(name) for name in listed.split("\0") if name)
+        return (file for file in files if (root / file).is_file() or (root / file).is_symlink())
+    return _not_ignored(root)
+
+
+def _not_ignored(root: Path) -> Iterator[Path]:
+    from dulwich.ignore import IgnoreFilterManager
+
+    ignored = IgnoreFilterManager(str(root), [], ignorecase=False).is_ignored
+    never = {".git", ".venv", ".dvc/cache", ".dvc/tmp", ".dvc/config.local"}
+    for parent, folders, files in os.walk(root):
+        here = Path(parent).relative_to(root)
+        names = {name: (here / name).as_posix() for name in [*folders, *files]}
+        folders[:] = [
+            name for name in folders if names[name] not in never and not ignored(names[name] + "/")
+        ]
+        yield from (
+            here / name for name in files if names[name] not in never and not ignored(names[name])
+        )
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git prints; None where `root` is no work tree of its own, or git cannot read it."""
+    if not (root / ".git").exists():
+        return None
+    with suppress(FileNotFoundError):
+        result = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
+        )
+        if result.returncode == 0:
+            return result.stdout
+    return None
+
+
+def _configure(root: Path, folder: Path) -> None:
+    """Give DVC in the copy the remotes of the repo, and keep what it writes inside the copy."""
+    from dvc.config import Config, merge
+
+    # DVC asks for the user's name and home, and a container's numeric user has neither.
+    os.environ.setdefault("USER", str(os.getuid()))
+    os.environ.setdefault("HOME", str(folder))
+    own = Config(str(root / ".dvc")).read()  # relative urls are absolute here
+    with Config(str(folder / ".dvc")).edit("local") as local:
+        merge(local, own)
+        merge(
+            local,
+            {
+                "core": {"no_scm": True, "site_cache_dir": str(folder / ".dvc/site")},
+                "cache": {"dir": str(folder / ".dvc/cache"), "type": "reflink,hardlink,copy"},
+            },
+        )
+        if url := os.environ.get("MLOPS_DVC_REMOTE"):
+            merge(local, {"core": {"remote": "mlops"}, "remote": {"mlops": {"url": url}}})

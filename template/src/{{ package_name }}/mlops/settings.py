@@ -1,0 +1,73 @@
+"""The repo's settings: [project] and [tool.mlops] of pyproject.toml; the environment wins."""
+
+import os
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import Problem
+
+
+class Pipeline(BaseModel):
+    """One pipeline: its DVC file and when the engine starts it (five-field cron in UTC)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: str
+    schedule: str = Field(default="", pattern=r"^(\S+( \S+){4})?$")
+
+
+class Settings(BaseModel):
+    """What the platform's modules know of the repo."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    root: Path
+    model_name: str
+    description: str = ""
+    dependencies: list[str] = []
+    package: str
+    tracking_uri: str = Field(alias="tracking-uri")
+    pipelines: dict[str, Pipeline]
+
+
+def read(root: Path) -> Settings:
+    """Read the settings of the repo in `root`; a relative sqlite path becomes absolute."""
+    file = root / "pyproject.toml"
+    try:
+        pyproject = tomllib.loads(file.read_text())
+        project = pyproject["project"]
+        settings = Settings(
+            root=root,
+            model_name=project["name"],
+            description=project.get("description", ""),
+            dependencies=project.get("dependencies", []),
+            **pyproject["tool"]["mlops"],
+        )
+    except FileNotFoundError:
+        raise Problem(f"no pyproject.toml in {root}: go to the folder of the repo") from None
+    except tomllib.TOMLDecodeError as error:
+        raise Problem(f"{file.name} is not TOML: {error}") from None
+    except KeyError as error:
+        raise Problem(f"{file.name} has no table or key {error}: bring it back from git") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Problem(f"{file.name}: [tool.mlops] {where}: {first['msg']}") from None
+    uri = os.environ.get("MLFLOW_TRACKING_URI", settings.tracking_uri)
+    return settings.model_copy(update={"tracking_uri": _absolute(uri, root)})
+
+
+def _absolute(uri: str, root: Path) -> str:
+    prefix = "sqlite:///"
+    if uri.startswith(prefix) and not uri.startswith(prefix + "/"):
+        return f"{prefix}{root / uri.removeprefix(prefix)}"
+    return uri
+
+
+@cache
+def settings() -> Settings:
+    """The settings of the repo that the command was started in."""
+    return read(Path.cwd())

@@ -1,0 +1,121 @@
+"""The gate lets nothing through that breaks a rule, and the registry knows what passed."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCORES = {"auc": 0.8, "loss": 0.4, "rows": 900, "baselines": {"simple": {"auc": 0.7}}}
+SLICES = {"site=a": {"auc": 0.75}, "site=b": {"auc": 0.5}, "site=c": {"loss": 0.1}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "broken"),
+    [
+        ({}, []),
+        ({"metrics": {"auc": {"min": 0.8}}}, []),
+        ({"metrics": {"auc": {"min": 0.81}}}, ["auc"]),
+        ({"metrics": {"loss": {"max": 0.3}}}, ["loss"]),
+        ({"slices": {"auc": {"min": 0.6}}}, ["auc of site=b"]),
+        ({"baselines": {"simple": {"auc": {"min": 0.1}}}}, []),
+        (
+            {"baselines": {"simple": {"auc": {"min": 0.2}}}},
+            ["auc less that of the baseline simple"],
+        ),
+    ],
+)
+def test_rules(mlops: Any, rules: dict[str, Any], broken: list[str]) -> None:
+    verdicts = list(mlops("gate").judge(mlops("gate").Params(**rules), SCORES, SLICES))
+    assert [verdict.rule for verdict in verdicts if verdict.broken] == broken
+
+
+def test_a_broken_rule_names_value_bound_and_distance(mlops: Any) -> None:
+    said = mlops("gate").Bound(min=0.75).broken_by(0.5)
+    assert all(number in said for number in ("0.5000", "0.2500", "0.75"))
+
+
+def test_a_value_that_is_no_number_breaks_every_bound(mlops: Any) -> None:
+    assert mlops("gate").Bound(min=0).broken_by(float("nan"))
+    assert mlops("gate").Bound(max=0).broken_by(float("nan"))
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"metrics": {"auk": {"min": 0}}},
+        {"slices": {"auk": {"min": 0}}},
+        {"baselines": {"simpel": {"auc": {"min": 0}}}},
+        {"baselines": {"simple": {"loss": {"min": 0}}}},
+    ],
+)
+def test_a_rule_on_what_does_not_exist_is_an_error(mlops: Any, rules: dict[str, Any]) -> None:
+    with pytest.raises(mlops("errors").Problem, match=r"params\.yaml: gate"):
+        list(mlops("gate").judge(mlops("gate").Params(**rules), SCORES, SLICES))
+
+
+def test_from_the_gate_to_the_registry_and_back(
+    mlops: Any, trained: Any, workspace: Path, edit_params: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One story, since each step needs the one before it and MLflow's store takes seconds."""
+    gate, register, files = mlops("gate"), mlops("register"), mlops("files")
+    problem = mlops("errors").Problem
+
+    # Without a champion the absolute rules decide.
+    metric = next(
+        name
+        for name, value in files.read_json(Path("reports/metrics.json")).items()
+        if isinstance(value, float)
+    )
+    edit_params(gate={"metrics": {metric: {"min": 1e9}}})
+    with pytest.raises(problem, match=f"nothing is registered: {metric} is"):
+        gate.run()
+    with pytest.raises(problem, match="has not passed"):
+        register.run()
+    assert mlops("tracking").champion() is None
+    edit_params(gate={"metrics": {metric: {"min": -1e9}}})
+    gate.run()
+    passed = Path("reports/gate.json").read_bytes()
+    register.run()
+    first = files.read_json(Path("reports/registered.json"))
+    assert first["version"] == 1
+
+    # The same model again: no comparison with itself, no second version.
+    gate.run()
+    assert Path("reports/gate.json").read_bytes() == passed
+    register.run()
+    assert files.read_json(Path("reports/registered.json")) == first
+
+    # The version says where it comes from, and loads by MLflow alone.
+    found = mlops("lineage").of("1")
+    assert found["model_digest"] == first["model_digest"] == files.digest(files.MODEL)
+    assert found["data_digest"] == files.digest(files.DATASET)
+    assert (found["gate"], found["engine"], found["aliases"]) == ("passed", "dvc", ["champion"])
+    assert found["git_sha"]
+    assert metric in found["metrics"]
+    assert found["params"]
+    mlops("lineage").show("1", as_json=False)
+    assert first["model_digest"] in capsys.readouterr().out
+    with pytest.raises(problem, match="no version 7; there are: 1"):
+        mlops("lineage").of("7")
+    with mlops("tracking").connected():
+        import mlflow
+
+        loaded = mlflow.pyfunc.load_model(f"models:/{first['name']}@champion")
+        rows = mlops("dataset").read("test").head(9)
+        columns = list(mlops("contract").schema().Features.to_schema().columns)
+        assert loaded.predict(rows[columns]).equals(
+            mlops("contract").model().predict(trained, rows)
+        )
+
+    # A challenger is held against the champion on the same rows, by the champion's own code.
+    shutil.copytree("model", "champion")
+    Path("model", "note").write_text("the same predictions under another digest")
+    edit_params(gate={"champion": {metric: {"min": 0.001, "max": 1e9}}})
+    with pytest.raises(problem, match=rf"{metric} less that of the champion \(version 1\) is 0\.0"):
+        gate.run()
+    assert mlops("tracking").champion().version == 1
+    edit_params(gate={"champion": {metric: {"min": 0}}})
+    gate.run()
+    register.run()
+    assert mlops("tracking").champion().version == 2

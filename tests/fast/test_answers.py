@@ -1,0 +1,365 @@
+"""Which answers are accepted and which refused, what is derived from them, and who is asked."""
+
+import ast
+import json
+import keyword
+import re
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+import yaml
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+pytestmark = pytest.mark.usefixtures("offline")
+
+Resolve = Callable[..., dict[str, str]]
+
+GOOD = [
+    ("project_name", "X"),
+    ("project_name", "x" * 200),
+    ("project_name", 'Émile\'s "flights": {{ 7 * 7 }} & {% raw %} #1 — 遅延 🛫'),
+    ("project_slug", "a"),
+    ("project_slug", "a" * 40),
+    ("project_slug", "late-flights-2"),
+    ("package_name", "a"),
+    ("package_name", "late_flights_2"),
+    ("package_name", "a" * 40),
+    ("description", "Will it be late? 'Yes' or \"no\": {{ x }} # 100 % \\ done"),
+    ("description", "x" * 400),
+    ("mlflow_tracking_uri", "https://mlflow.example.com:8443/a/b?c=d"),
+    ("mlflow_tracking_uri", "sqlite:////var/lib/mlflow.db"),
+    ("mlflow_tracking_uri", "postgresql://user@db.example.com/mlflow"),
+    ("mlflow_tracking_uri", "databricks://profile"),
+    ("dvc_remote_url", "s3://bucket/late-flights"),
+    ("dvc_remote_url", "azure://container/path"),
+    ("dvc_remote_url", "gs://bucket"),
+    ("dvc_remote_url", "/mnt/share/dvc"),
+    ("dvc_remote_url", "ssh://user@host.example.com:2222/path"),
+]
+
+BAD = [
+    ("project_name", ""),
+    ("project_name", "   "),
+    ("project_name", " Late Flights"),
+    ("project_name", "Late Flights "),
+    ("project_name", "x" * 201),
+    ("project_name", "Late\nFlights"),
+    ("project_name", "Late\tFlights"),
+    ("project_name", "Late\x00Flights"),
+    ("project_name", "Late\u2028Flights"),
+    ("project_name", "Late\udcffFlights"),
+    ("project_slug", ""),
+    ("project_slug", "Late"),
+    ("project_slug", "2late"),
+    ("project_slug", "-late"),
+    ("project_slug", "late-"),
+    ("project_slug", "late_flights"),
+    ("project_slug", "late.flights"),
+    ("project_slug", "late\n"),
+    ("project_slug", "é"),
+    ("project_slug", "a" * 41),
+    ("project_slug", "pandas"),
+    ("project_slug", "scikit-learn"),
+    ("package_name", ""),
+    ("package_name", "Late"),
+    ("package_name", "2late"),
+    ("package_name", "_late"),
+    ("package_name", "late-flights"),
+    ("package_name", "late\n"),
+    ("package_name", "é"),
+    ("package_name", "a" * 41),
+    ("package_name", "class"),
+    ("package_name", "json"),
+    ("package_name", "mlops"),
+    ("package_name", "lightgbm"),
+    ("description", ""),
+    ("description", " "),
+    ("description", "x" * 401),
+    ("description", "two\nlines"),
+    ("description", "\x1b[31mred"),
+    ("description", "\udcff"),
+    ("mlflow_tracking_uri", ""),
+    ("mlflow_tracking_uri", "mlflow.example.com"),
+    ("mlflow_tracking_uri", "https://mlflow.example.com/a b"),
+    ("mlflow_tracking_uri", 'https://mlflow.example.com/"'),
+    ("mlflow_tracking_uri", "https://mlflow.example.com/\\"),
+    ("mlflow_tracking_uri", "https://mlflow.example.com\n"),
+    ("mlflow_tracking_uri", "https://user:password@mlflow.example.com"),
+    ("dvc_remote_url", ""),
+    ("dvc_remote_url", "my folder"),
+    ("dvc_remote_url", "s3://bucket/#1"),
+    ("dvc_remote_url", "s3://bucket/a;b"),
+    ("dvc_remote_url", "s3://bucket/a,b"),
+    ("dvc_remote_url", "s3://bucket/%(x)s"),
+    ("dvc_remote_url", "'s3://bucket'"),
+    ("dvc_remote_url", "s3://bucket\nurl = s3://other"),
+    ("dvc_remote_url", "https://user:password@dvc.example.com/x"),
+]
+
+NAMES = [
+    "Late Flights",
+    "x",
+    "!",
+    "-",
+    "_",
+    "42",
+    "7 Wonders",
+    "2fast 2late",
+    "日本の航空便",
+    "🛫",
+    "été à Paris",
+    "{{ 7 * 7 }}",
+    "a" * 200,
+    "late " * 39 + "late",
+    "x" * 39 + "-y",
+    "x" * 33 + " - model",
+    "a-" * 30 + "a",
+    "class",
+    "None",
+    "True",
+    "null",
+    "Yes",
+    "no",
+    "on",
+    "y",
+    "json",
+    "sqlite3",
+    "Import Lib",
+    "__future__",
+    "test",
+    "src",
+    "model",
+    "mlops",
+    "MLOps!",
+    "pandas",
+    "scikit-learn",
+    "LightGBM",
+    "feast",
+    "project",
+    "package",
+]
+
+# Distributions whose import name is not their own.
+IMPORTED_AS = {"scikit_learn": "sklearn", "pyyaml": "yaml", "mlflow_skinny": "mlflow"}
+
+# What YAML 1.1, and so Kubernetes, takes for something else than a word.
+YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+
+
+@pytest.fixture(scope="module")
+def resolve(
+    root: Path,
+    questions: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+    render: Callable[..., Path],
+) -> Resolve:
+    """Give all answers that follow from some, by a template that holds the questions alone."""
+    source = tmp_path_factory.mktemp("questions")
+    (source / "template").mkdir()
+    (source / "copier.yml").write_text((root / "copier.yml").read_text())
+    names = ", ".join(f"'{name}': {name}" for name in questions)
+    (source / "template/all.json.jinja").write_text(f"{{{{ {{{names}}} | to_json }}}}")
+
+    def run(**answers: str) -> dict[str, str]:
+        resolved: dict[str, str] = json.loads((render(answers, source) / "all.json").read_text())
+        return resolved
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def reserved(resolve: Resolve) -> set[str]:
+    """The words that can be no package."""
+    return set(resolve()["reserved_names"].split())
+
+
+@pytest.mark.parametrize(("question", "answer"), GOOD)
+def test_good_answers_are_taken_as_they_are(resolve: Resolve, question: str, answer: str) -> None:
+    assert resolve(**{question: answer})[question] == answer
+
+
+@pytest.mark.parametrize(("question", "answer"), BAD)
+def test_bad_answers_are_refused_and_told_what_to_type(
+    resolve: Resolve, question: str, answer: str
+) -> None:
+    with pytest.raises(ValueError, match=f"question '{question}': .*[Tt]ype ") as refusal:
+        resolve(**{question: answer})
+    if such_as := re.search(r"such as: (.+)$", str(refusal.value)):
+        assert resolve(**{question: such_as[1]})[question] == such_as[1]
+
+
+@pytest.mark.parametrize("question", ["model_type", "orchestrator"])
+def test_unknown_choices_are_refused_and_told_the_known(
+    resolve: Resolve, questions: dict[str, Any], question: str
+) -> None:
+    with pytest.raises(ValueError, match=question) as refusal:
+        resolve(**{question: "abacus"})
+    for value in questions[question]["choices"].values():
+        assert value in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_derived_names_hold_and_pass_their_own_validators(resolve: Resolve, name: str) -> None:
+    derived = resolve(project_name=name)
+    slug, package = derived["project_slug"], derived["package_name"]
+    assert re.fullmatch(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", slug, re.ASCII)
+    assert package == slug.replace("-", "_")
+    assert package.isidentifier()
+    taken = {*keyword.kwlist, *keyword.softkwlist, *sys.stdlib_module_names, "mlops", "pandas"}
+    assert package not in taken
+    for word in (slug, package):
+        assert yaml.safe_load(word) == word
+    again = resolve(project_name=name, project_slug=slug, package_name=package)
+    assert again == derived
+
+
+def test_a_name_with_nothing_to_derive_from_gives_a_plain_slug(resolve: Resolve) -> None:
+    slug = resolve(project_name="日本")["project_slug"]
+    parts = slug.split("-")
+    assert len(parts) == len(set(parts)), f"{slug} says the same twice"
+
+
+def test_reserved_names_cover_python(reserved: set[str]) -> None:
+    modules = {name for name in sys.stdlib_module_names if name[0] != "_" and name.islower()}
+    words = {word for word in [*keyword.kwlist, *keyword.softkwlist] if word.islower()} - {"_"}
+    assert modules | words | {"mlops"} <= reserved
+
+
+def test_reserved_names_cover_the_words_of_yaml(reserved: set[str]) -> None:
+    assert not YAML_WORDS - reserved
+
+
+def test_reserved_names_cover_what_the_repo_depends_on(reserved: set[str], tree: Path) -> None:
+    project = tomllib.loads((tree / "pyproject.toml").read_text())
+    wanted = [
+        *project["project"]["dependencies"],
+        *(line for group in project["dependency-groups"].values() for line in group),
+        *project["build-system"]["requires"],
+    ]
+    names = {re.split(r"[^\w.-]", line.lower())[0] for line in wanted}
+    # A package called as a distribution would depend on itself.
+    taken = {re.sub(r"[.-]", "_", name) for name in names}
+    missing = (taken | {IMPORTED_AS.get(name, name) for name in taken}) - reserved
+    assert not missing
+
+
+def test_reserved_names_cover_what_the_repo_imports(reserved: set[str], tree: Path) -> None:
+    own = {path.name for path in (tree / "src").iterdir()} | {"__future__"}
+    imported = set()
+    for path in tree.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.split(".")[0])
+    assert imported
+    missing = imported - reserved - own
+    assert not missing
+
+
+def test_feature_definitions_are_reserved(reserved: set[str], tree: Path) -> None:
+    """Feast imports the files of feature_repo/ by their bare names, beside the package."""
+    files = {path.stem for path in (tree / "feature_repo").glob("*.py")}
+    assert files
+    assert files <= reserved
+
+
+@pytest.mark.filterwarnings("error:invalid escape sequence")
+def test_patterns_hold_no_escape_that_python_will_refuse_one_day(resolve: Resolve) -> None:
+    resolve()
+
+
+def test_three_questions_are_asked_and_the_others_have_a_default(
+    questions: dict[str, Any],
+) -> None:
+    asked = [
+        name
+        for name, question in questions.items()
+        if question.get("when", True) and question.get("ask", True)
+    ]
+    assert asked == ["project_name", "model_type", "orchestrator"]
+    answered = {name: value for name, value in questions.items() if value.get("when", True)}
+    assert len(answered) <= 12
+    for name, question in answered.items():
+        assert question["help"].strip(), name
+        assert question["default"], name
+        assert question.get("validator") or question.get("choices"), name
+        assert not question.get("secret"), f"{name}: Copier would not record it"
+
+
+@pytest.mark.parametrize(("lines", "enough"), [(3, True), (2, False)])
+def test_a_person_answers_three_times(
+    root: Path, resolve: Resolve, tmp_path: Path, lines: int, enough: bool
+) -> None:
+    source = tmp_path / "source"
+    (source / "template").mkdir(parents=True)
+    (source / "copier.yml").write_text((root / "copier.yml").read_text())
+    (source / "template/name.jinja").write_text("{{ project_name }}/{{ project_slug }}")
+    repo = tmp_path / "repo"
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        keys.send_text(" for Me" + "\r" * lines)
+        keys.close()
+        if not enough:
+            with pytest.raises(copier.errors.InteractiveSessionError):
+                copier.run_copy(str(source), repo, quiet=True)
+            return
+        copier.run_copy(str(source), repo, quiet=True)
+    default = resolve()
+    assert (repo / "name").read_text() == (
+        f"{default['project_name']} for Me/{default['project_slug']}-for-me"
+    )
+
+
+def test_each_choice_has_a_scenario(
+    root: Path, questions: dict[str, Any], scenarios: dict[str, dict[str, str]]
+) -> None:
+    for question in ("model_type", "orchestrator"):
+        choices = set(questions[question]["choices"].values())
+        assert choices == {answers[question] for answers in scenarios.values()}
+    types = {path.name for path in (root / "model_types").iterdir() if path.is_dir()}
+    assert types == set(questions["model_type"]["choices"].values())
+
+
+def test_scenarios_hold_known_answers_and_are_called_after_them(
+    questions: dict[str, Any], scenarios: dict[str, dict[str, str]]
+) -> None:
+    known = {name for name, question in questions.items() if question.get("when", True)}
+    for name, answers in scenarios.items():
+        # Copier drops an unknown answer without a word.
+        assert set(answers) <= known, f"scenarios/{name}.yml"
+        assert name.startswith(f"{answers['orchestrator']}-{answers['model_type']}")
+
+
+def test_a_copy_and_an_update_need_no_trust(
+    scenario: dict[str, str],
+    render: Callable[..., Path],
+    template: Path,
+    tmp_path: Path,
+    git: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = tmp_path / "source"
+    git(tmp_path, "clone", "--quiet", str(template), str(source))
+    repo = render(scenario, source)
+    git(repo, "init", "--quiet")
+    git(repo, "add", "--all")
+    git(repo, "commit", "--quiet", "--message", "Start")
+    makefile = source / "template/Makefile"
+    makefile.write_text(makefile.read_text() + "\n# A later release.\n")
+    git(source, "commit", "--quiet", "--all", "--message", "Later")
+    git(source, "tag", "v999.1.0")
+
+    copier.run_update(repo, defaults=True, overwrite=True, unsafe=False)
+
+    assert git(repo, "diff", "--name-only").split() == [".copier-answers.yml", "Makefile"]
+    assert not git(repo, "ls-files", "--others", "--unmerged")
+    assert "_commit: v999.1.0" in (repo / ".copier-answers.yml").read_text()
+    assert (repo / "Makefile").read_text().endswith("\n# A later release.\n")
+    assert "make setup test" in capsys.readouterr().err

@@ -1,0 +1,108 @@
+"""Jinja stays rare: which files of template/ carry it, and which answers each of them carries."""
+
+import ast
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import jinja2.meta
+import pytest
+
+INCLUDE = re.compile(r"{% include 'model_types/' ~ model_type ~ '(/[\w./]+)' -?%}")
+
+# A new file or answer is a decision: write it down here, and say why a static file would not do.
+CARRIES = {
+    ".dvc/config": {"dvc_remote_url"},
+    "README.md": {
+        "description",
+        "dvc_remote_url",
+        "mlflow_tracking_uri",
+        "package_name",
+        "project_name",
+    },
+    "feature_repo/definitions.py": {"model_type"},
+    "feature_repo/feature_store.yaml": {"package_name"},
+    "params.yaml": {"model_type"},
+    "pyproject.toml": {
+        "description",
+        "mlflow_tracking_uri",
+        "model_type",
+        "package_name",
+        "project_slug",
+    },
+    "reports/dvc.yaml": {"model_type"},
+    "src/{{ package_name }}/data.py": {"model_type"},
+    "src/{{ package_name }}/features.py": {"model_type"},
+    "src/{{ package_name }}/metrics.py": {"model_type"},
+    "src/{{ package_name }}/model.py": {"model_type"},
+    "src/{{ package_name }}/schema.py": {"model_type"},
+    # The tests import the package by its name.
+    "tests/conftest.py": {"model_type", "package_name"},
+    "tests/test_features.py": {"model_type", "package_name"},
+    "tests/test_model.py": {"model_type", "package_name"},
+    "{{ _copier_conf.answers_file }}": {"_copier_answers"},
+}
+
+
+@pytest.fixture(scope="module")
+def sources(root: Path) -> dict[str, str]:
+    """The text of each file with Jinja, by the path of what it becomes."""
+    folder = root / "template"
+    return {
+        file.relative_to(folder).as_posix().removesuffix(".jinja"): file.read_text()
+        for file in folder.rglob("*.jinja")
+    }
+
+
+def test_files_with_jinja_are_listed_with_their_answers(sources: dict[str, str]) -> None:
+    parser = jinja2.Environment(extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"])
+    carries = {
+        name: jinja2.meta.find_undeclared_variables(parser.parse(text))
+        for name, text in sources.items()
+    }
+    assert carries == CARRIES
+
+
+def test_jinja_in_paths_is_the_package_and_the_answers_file(root: Path) -> None:
+    folder = root / "template"
+    names = {path.name for path in folder.rglob("*") if "{" in path.name}
+    assert names == {"{{ package_name }}", "{{ _copier_conf.answers_file }}.jinja"}
+
+
+def test_a_model_type_has_all_files_that_are_included_and_no_other(
+    root: Path, sources: dict[str, str], questions: dict[str, Any]
+) -> None:
+    included = {path for text in sources.values() for path in INCLUDE.findall(text)}
+    assert included
+    for kind in questions["model_type"]["choices"].values():
+        folder = root / "model_types" / kind
+        # `__init__.py` and the link make the modules' relative imports work where they lie.
+        present = {
+            f"/{path.relative_to(folder).as_posix()}"
+            for path in _files(folder)
+            if path != folder / "__init__.py"
+        }
+        missing, dead = included - present, present - included
+        assert not missing, f"model_types/{kind} lacks {missing}"
+        assert not dead, f"nothing includes {dead} of model_types/{kind}"
+
+
+def test_what_is_included_is_plain(root: Path) -> None:
+    for path in _files(root / "model_types"):
+        assert not re.search(r"{[{%#]", path.read_text()), f"Jinja would render {path}"
+
+
+def test_python_parses_as_it_lies(root: Path) -> None:
+    files = [*_files(root / "template"), *_files(root / "model_types")]
+    modules = [path for path in files if path.suffix == ".py"]
+    assert len(modules) > 20
+    for path in modules:
+        ast.parse(path.read_text(), str(path))
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files in a folder; links are not followed, and what Python compiled does not count."""
+    found = [Path(base) / name for base, _, names in os.walk(folder) for name in names]
+    return [path for path in found if path.suffix != ".pyc"]

@@ -1,0 +1,124 @@
+"""What the platform promises of a pipeline, each shown by breaking something on purpose."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from repos import Repo
+
+Variant = Callable[[bool], Repo]
+
+
+@pytest.fixture(autouse=True)
+def _one_scenario(scenario: dict[str, str]) -> None:
+    if scenario != {"model_type": "classification", "orchestrator": "airflow"}:
+        pytest.skip("shown once; the modules are the same in every scenario")
+
+
+def _versions(repo: Repo) -> str:
+    return repo.run("mlops", "lineage", "none").said
+
+
+def test_from_nothing_twice_gives_the_same_bytes(trained: Repo, variant: Variant) -> None:
+    again = variant(False)
+    assert again.run("dvc", "repro").code == 0
+    assert len(again.digests()) >= 8
+    assert again.digests() == trained.digests()
+
+
+def test_a_worse_challenger_is_blocked_and_only_its_stages_ran(variant: Variant) -> None:
+    repo = variant(True)
+    before = _versions(repo)
+    repo.edit("params.yaml", "learning_rate: 0.05", "learning_rate: 0.01")
+    repo.edit("params.yaml", "rounds: 600", "rounds: 20")
+    done = repo.run("dvc", "repro")
+    assert done.code != 0
+    for stage in ("ingest", "features", "dataset"):
+        assert f"'{stage}' didn't change, skipping" in done.said
+    for stage in ("train", "evaluate", "gate"):
+        assert f"Running stage '{stage}'" in done.said
+    assert "roc_auc less that of the champion (version 1) is -0." in done.said
+    assert "Traceback" not in done.said
+    assert _versions(repo) == before
+
+
+def test_a_better_challenger_becomes_the_second_version(variant: Variant) -> None:
+    repo = variant(True)
+    repo.edit("params.yaml", "seed: 7", "seed: 8")
+    repo.edit("params.yaml", "num_leaves: 63", "num_leaves: 95")
+    repo.edit("params.yaml", "{min: -0.002}", "{min: -0.02}")
+    done = repo.run("dvc", "repro")
+    assert done.code == 0
+    assert "version 2 is the champion" in done.said
+
+
+def test_shuffled_labels_do_not_pass(variant: Variant) -> None:
+    repo = variant(True)
+    before = _versions(repo)
+    repo.edit(
+        f"src/{_package(repo)}/features.py",
+        'flights["arr_delay"] > params.late_minutes',
+        '(flights["arr_delay"] > params.late_minutes).sample(frac=1, random_state=0).to_numpy()',
+    )
+    done = repo.run("dvc", "repro")
+    assert done.code != 0
+    assert "FAIL  roc_auc: 0.5" in done.said
+    assert "under the least, 0.7" in done.said
+    assert "Running stage 'register'" not in done.said
+    assert _versions(repo) == before
+
+
+def test_lineage_is_whole_and_registering_twice_is_once(trained: Repo, variant: Variant) -> None:
+    repo = variant(True)
+    before = _versions(repo)
+    assert repo.run("mlops", "register").code == 0
+    assert _versions(repo) == before
+    found = json.loads(repo.run("mlops", "lineage", "1", "--json").said)
+    head = trained.run("git", "rev-parse", "HEAD").said.strip()
+    assert found["git_sha"] == head
+    assert found["gate"] == "passed"
+    assert len(found["data_digest"]) == len(found["model_digest"]) == 64
+    assert found["params"]["model.learning_rate"] == "0.05"
+    scores = json.loads((repo.folder / "reports" / "metrics.json").read_text())
+    assert found["metrics"]["roc_auc"] == scores["roc_auc"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stage", "said"),
+    [
+        ("data.py", '"distance"]\n', '"distance"]\n    table["distance"] -= 200\n', "ingest",
+         ["flights breaks the schema", "distance: greater_than_or_equal_to(1)", "rows:"]),
+        ("model.py", "def train(", "def fit(", "train",
+         ["model.py has no train(train, valid, params)"]),
+        ("../../params.yaml", "learning_rate: 0.05", "learning_rate: fast", "train",
+         ["params.yaml: model.learning_rate:", "'fast'"]),
+        ("../../params.yaml", "  roc_auc: {min: 0.70}", "  roc_au: {min: 0.70}", "gate",
+         ["gate.metrics", "no metric roc_au"]),
+    ],
+    ids=["rows", "function", "parameter", "metric"],
+)  # fmt: skip
+def test_a_mistake_is_said_in_one_line(
+    variant: Variant, file: str, old: str, new: str, stage: str, said: list[str]
+) -> None:
+    repo = variant(True)
+    repo.edit(f"src/{_package(repo)}/{file}", old, new)
+    done = repo.run("dvc", "repro", stage)
+    assert done.code != 0
+    for part in said:
+        assert part in done.said
+    assert "Traceback" not in done.said
+    assert not [path for path in repo.folder.rglob(".*") if path.name.endswith(".part")]
+
+
+def test_an_mlflow_that_is_away_is_said_in_one_line(variant: Variant) -> None:
+    repo = variant(True)
+    verdict = (repo.folder / "reports" / "registered.json").read_bytes()
+    done = repo.run("mlops", "register", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.code == 1
+    assert done.said.splitlines()[-1].startswith("mlops register: MLflow at http://127.0.0.1:9")
+    assert "Traceback" not in done.said
+    assert (repo.folder / "reports" / "registered.json").read_bytes() == verdict
+
+
+def _package(repo: Repo) -> str:
+    return next(path.parent.parent.name for path in repo.folder.glob("src/*/mlops/cli.py"))

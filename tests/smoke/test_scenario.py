@@ -1,0 +1,48 @@
+"""Every scenario: what a team types on its first day works."""
+
+import json
+
+from repos import Repo
+
+
+def test_lint(repo: Repo) -> None:
+    assert repo.run("make", "lint").code == 0
+
+
+def test_unit_tests(repo: Repo) -> None:
+    assert repo.run("make", "test").code == 0
+
+
+def test_help_names_every_target(repo: Repo) -> None:
+    said = repo.run("make").said
+    for target in ("setup", "pipeline", "report", "ui", "test", "lint", "graph", "update"):
+        assert f"make {target} " in said
+
+
+def test_pipeline_registers_a_model(trained: Repo) -> None:
+    registered = json.loads((trained.folder / "reports" / "registered.json").read_text())
+    assert registered["version"] == 1
+    report = (trained.folder / "reports" / "report.html").read_text()
+    scores = json.loads((trained.folder / "reports" / "metrics.json").read_text())
+    for model in ("model", *scores["baselines"]):
+        assert f"<td>{model}</td>" in report
+
+
+def test_second_run_skips_every_stage(trained: Repo) -> None:
+    said = trained.run("make", "pipeline").said
+    assert "Running stage" not in said
+    assert said.count("didn't change, skipping") == len(
+        trained.run(".venv/bin/dvc", "stage", "list", "--name-only").said.split()
+    )
+
+
+def test_plots_are_drawn(trained: Repo) -> None:
+    assert trained.run("make", "report").code == 0
+    plots = (trained.folder / "reports" / "plots" / "index.html").read_text()
+    for curve in (trained.folder / "reports" / "curves").iterdir():
+        assert curve.name in plots
+
+
+def test_the_repo_is_clean_after_all_of_it(trained: Repo) -> None:
+    """Only the lock of the pipeline is new: nothing that a tool leaves is up for a commit."""
+    assert trained.run("git", "status", "--porcelain").said.split() == ["??", "dvc.lock"]
