@@ -1,0 +1,152 @@
+"""Airflow's DAGs: one for each pipeline of ../pipelines.json, one task for each of its stages.
+
+Airflow reads this folder out of git: a DAG bundle with `subdir: orchestration/airflow`. In a
+cluster the variable MLOPS_ENV of Airflow's processes, one for all repos, names a folder of
+deploy/envs/. Then each task is a pod, and its image, variables and placing are what the chart's
+values say in the commit that Airflow runs. Without MLOPS_ENV a task runs in the repo's .venv.
+"""
+
+import json
+import os
+import shlex
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable
+
+REPO = Path(__file__).resolve().parents[2]
+PROJECT: str = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["name"]
+STARTUP = timedelta(minutes=15)  # a node to be added, an image to be pulled
+Stage = dict[str, Any]
+Values = dict[str, Any]
+
+
+def values() -> Values | None:
+    """The chart's values for $MLOPS_ENV, merged as Helm does; None without MLOPS_ENV.
+
+    The chart's release has the project's name, and its namespace that name and the environment's.
+    """
+    if not (name := os.environ.get("MLOPS_ENV")):
+        return None
+    import yaml
+
+    merged: Values = {}
+    folder = REPO / "deploy/envs" / name
+    if not folder.is_dir():
+        raise ValueError(f"MLOPS_ENV is {name!r}, and there is no folder deploy/envs/{name}")
+    for file in (
+        REPO / "deploy/chart/values.yaml",
+        folder / "values.yaml",
+        folder / "release.yaml",
+    ):
+        for key, value in (yaml.safe_load(file.read_text()) or {}).items() if file.exists() else ():
+            both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+            merged[key] = {**merged[key], **value} if both else value
+    return merged | {"namespace": f"{PROJECT}-{name}"}
+
+
+def local_task(stage: Stage) -> BaseOperator:
+    """The stage in the repo's environment."""
+    return BashOperator(
+        task_id=stage["id"],
+        bash_command=f'exec .venv/bin/mlops stage {shlex.quote(stage["stage"])} --run-id "$RUN_ID"',
+        env={"MLOPS_ENGINE": "airflow", "RUN_ID": "{{ run_id }}"},
+        append_env=True,
+        cwd=str(REPO),
+        do_xcom_push=False,
+        retries=stage["retries"],
+        retry_delay=timedelta(seconds=2),
+        execution_timeout=timedelta(seconds=stage["timeout"]),
+    )
+
+
+def pod_task(stage: Stage, chart: Values) -> BaseOperator:
+    """The stage in a pod that the restricted Pod Security Standard admits."""
+    from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+
+    image = chart["image"]
+    version = f"@{image['digest']}" if image.get("digest") else f":{image.get('tag')}"
+    threads = {"resourceFieldRef": {"resource": "limits.cpu"}}
+    resources = stage["resources"] | ({"nvidia.com/gpu": stage["gpu"]} if stage["gpu"] else {})
+    container = {
+        "name": "base",
+        "env": [
+            {"name": "MLOPS_ENGINE", "value": "airflow"},
+            {"name": "OMP_NUM_THREADS", "valueFrom": threads},
+            *({"name": key, "value": str(value)} for key, value in chart.get("env", {}).items()),
+        ],
+        "envFrom": [{"secretRef": {"name": name}} for name in chart.get("envFrom", [])],
+        "resources": {"requests": resources, "limits": resources},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+    }
+    spec = {
+        "containers": [container],
+        "volumes": [{"name": "tmp", "emptyDir": {}}],
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "nodeSelector": chart.get("nodeSelector"),
+        "tolerations": chart.get("tolerations"),
+    }
+    return KubernetesPodOperator(
+        task_id=stage["id"],
+        name=f"{PROJECT}-{stage['id']}",
+        namespace=chart["namespace"],
+        service_account_name=f"{PROJECT}-pipeline",
+        automount_service_account_token=False,
+        image=f"{image['repository']}{version}",
+        image_pull_policy=image.get("pullPolicy"),
+        arguments=["stage", stage["stage"], "--run-id", "{{ run_id }}"],
+        pod_template_dict={"apiVersion": "v1", "kind": "Pod", "spec": spec},
+        log_events_on_failure=True,
+        log_pod_spec_on_failure=False,
+        container_name_log_prefix_enabled=False,
+        startup_timeout_seconds=int(STARTUP.total_seconds()),
+        active_deadline_seconds=stage["timeout"],
+        retries=stage["retries"],
+        retry_delay=timedelta(seconds=30),
+        execution_timeout=timedelta(seconds=stage["timeout"]) + STARTUP,
+    )
+
+
+def dag(name: str, pipeline: dict[str, Any], chart: Values | None) -> DAG:
+    """The DAG of one pipeline."""
+    cron = pipeline["schedule"]
+    with DAG(
+        f"{PROJECT}-{name}",
+        schedule=CronTriggerTimetable(cron, timezone="UTC") if cron else None,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=chart is None or chart.get("suspend", False),
+        tags=[PROJECT, name],
+    ) as graph:
+        tasks = {
+            stage["id"]: pod_task(stage, chart) if chart else local_task(stage)
+            for stage in pipeline["stages"]
+        }
+        for stage in pipeline["stages"]:
+            tasks[stage["id"]].set_upstream([tasks[need] for need in stage["needs"]])
+    return graph
+
+
+def dags() -> dict[str, DAG]:
+    """The DAGs by the names of their pipelines; Airflow finds each of them as it is made."""
+    chart = values()
+    if chart and not (chart["image"].get("digest") or chart["image"].get("tag")):
+        return {}  # as the chart does: no image, no pipelines yet
+    pipelines = json.loads((REPO / "orchestration/pipelines.json").read_text())["pipelines"]
+    return {name: dag(name, pipeline, chart) for name, pipeline in pipelines.items()}
+
+
+DAGS = dags()

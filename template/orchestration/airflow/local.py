@@ -1,0 +1,101 @@
+"""Run a pipeline on Airflow without a server: `python orchestration/airflow/local.py [PIPELINE]`.
+
+The engine is Airflow's own `dag.test()`: needs, retries and timeouts hold; one task runs at a time.
+It keeps its records in .airflow/ and reads nothing of an Airflow that the user may have.
+`--ui` starts Airflow's pages on this machine instead. They show the runs made here, and no logs:
+those are printed here.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPO = HERE.parents[1]
+HOME = REPO / ".airflow"
+URL = "http://127.0.0.1:8080"
+
+
+def isolate() -> None:
+    """Configure Airflow by the environment alone; to be called before Airflow is imported."""
+    for name in list(os.environ):
+        if name.startswith(("AIRFLOW_", "_AIRFLOW_")) or name == "MLOPS_ENV":
+            del os.environ[name]
+    os.environ |= {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+        "AIRFLOW_HOME": str(HOME),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",  # on this machine alone
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__BASE_URL": URL,
+        # What the stages print, and errors.
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.task.hooks=INFO",
+        "AIRFLOW__LOGGING__CALLSITE_PARAMETERS": "",
+        "AIRFLOW__LOGGING__LOG_FORMAT": "%(message)s",
+    }
+
+
+def migrate() -> None:
+    """Make the database, or bring that of an older Airflow up to date."""
+    from airflow.utils import db
+
+    try:
+        db.check_migrations(1)  # type: ignore[no-untyped-call]
+    except TimeoutError:
+        print("Airflow: preparing .airflow/airflow.db", flush=True)
+        db.upgradedb()
+
+
+def stop(signum: int, _: object) -> None:
+    """End the stage that runs, and this; Airflow takes an interrupt for a failure to be retried."""
+    import psutil
+
+    stages = psutil.Process().children()
+    for stage in stages:
+        with suppress(ProcessLookupError):
+            os.killpg(stage.pid, signal.SIGTERM)
+    psutil.wait_procs(stages, timeout=30)
+    print("\nstopped", file=sys.stderr, flush=True)
+    os._exit(128 + signum)
+
+
+def run(pipeline: str) -> int:
+    """Run the pipeline; return 0 where all its stages succeeded, else 1."""
+    from dags import DAGS
+
+    if pipeline not in DAGS:
+        print(f"no pipeline {pipeline!r}: type one of {', '.join(DAGS)}", file=sys.stderr)
+        return 1
+    migrate()
+    signal.signal(signal.SIGINT, stop)
+    dag = DAGS[pipeline]
+    for task in dag.tasks:  # Airflow sets a handler of its own as it starts a task
+        task.pre_execute = lambda context: signal.signal(signal.SIGTERM, stop)  # type: ignore
+    result = dag.test()
+    states = {one.task_id: one for one in result.get_task_instances()}
+    print(f"\nAirflow run {result.run_id} of {dag.dag_id}: {result.state}")
+    for name in dag.task_ids:
+        print(f"  {name:30} {states[name].state or 'not run':16} tries: {states[name].try_number}")
+    print(f"Look at it: python {Path(__file__).relative_to(REPO)} --ui   then open {URL}")
+    return 0 if result.state == "success" else 1
+
+
+def main() -> int:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Run a pipeline on Airflow without a server.")
+    parser.add_argument("pipeline", nargs="?", default="training")
+    parser.add_argument("--ui", action="store_true", help="start Airflow's pages instead")
+    arguments = parser.parse_args()
+    isolate()
+    if arguments.ui:
+        os.execv(sys.executable, [sys.executable, "-m", "airflow", "api-server"])
+    return run(arguments.pipeline)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Run a pipeline on Kubeflow's local runner: `python orchestration/kubeflow/local.py [PIPELINE]`.
+
+The engine is `kfp.local` with its runner of subprocesses: needs and retries hold; one task runs at
+a time. Each run has a folder in .kubeflow/, where <stage>.tries has a line for each try of a stage.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kfp import dsl, local
+from pipeline import REPO, Kind, Stage, build, named, pipelines
+
+
+def run(command: list, timeout: int, tries: str) -> None:  # type: ignore[type-arg]
+    """Run the command; Kubeflow copies this function, and starts it in a process of its own."""
+    import os
+    import signal
+    import subprocess
+    import sys
+
+    process = subprocess.Popen(command, start_new_session=True)
+    with open(tries, "a") as file:  # noqa: PTH123
+        file.write(f"{process.pid} ")
+        file.flush()
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            print(f"{' '.join(command)}: stopped after {timeout} s", flush=True)
+            os.killpg(process.pid, signal.SIGTERM)
+            code = process.wait() or 1
+        file.write(f"{code}\n")
+    sys.exit(code)
+
+
+def process(folder: Path) -> Kind:
+    """The stage as a process in the repo's environment; its tries are written to `folder`."""
+
+    def kind(stage: Stage, run_id: str) -> dsl.PipelineTask:
+        component = dsl.component(run, base_image="python", install_kfp_package=False)
+        return named(component, stage)(
+            command=[".venv/bin/mlops", "stage", stage["stage"], "--run-id", run_id],
+            timeout=stage["timeout"],
+            tries=str(folder / f"{stage['id']}.tries"),
+        )
+
+    return kind
+
+
+def tries(folder: Path, stage: Stage) -> list[list[str]]:
+    """Of each try of the stage: its process and, once it has ended, its exit code."""
+    file = folder / f"{stage['id']}.tries"
+    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def state(attempts: list[list[str]]) -> str:
+    """What became of a stage."""
+    if not attempts:
+        return "not run"
+    return "success" if attempts[-1][1:] == ["0"] else "failed"
+
+
+def main() -> int:
+    """Run the pipeline; 0 where all its stages succeeded."""
+    parser = argparse.ArgumentParser(description="Run a pipeline on Kubeflow's local runner.")
+    parser.add_argument("pipeline", nargs="?", default="training")
+    name = parser.parse_args().pipeline
+    if name not in pipelines():
+        print(f"no pipeline {name!r}: type one of {', '.join(pipelines())}", file=sys.stderr)
+        return 1
+    stages = pipelines()[name]
+    os.chdir(REPO)
+    now = datetime.now(UTC).strftime("%Y-%m-%d-%H-%M-%S-")
+    Path(".kubeflow").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-{now}", dir=".kubeflow"))
+
+    def stop(signum: int, frame: object) -> None:
+        """End the stage that runs, and this."""
+        for pid in [int(a[0]) for stage in stages for a in tries(folder, stage) if len(a) == 1]:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGTERM)
+                for _ in range(300):
+                    os.kill(pid, 0)
+                    time.sleep(0.1)
+        print("\nstopped", file=sys.stderr, flush=True)
+        os._exit(128 + signum)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    logging.captureWarnings(True)
+    local.init(
+        local.SubprocessRunner(use_venv=False), pipeline_root=str(folder), raise_on_error=False
+    )
+    build(name, stages, process(folder), run_id=folder.name, backoff="2s")()
+    states = {stage["id"]: state(tries(folder, stage)) for stage in stages}
+    succeeded = set(states.values()) == {"success"}
+    print(f"\nKubeflow run {folder.name}: {'success' if succeeded else 'failed'}")
+    for stage in stages:
+        count = len(tries(folder, stage))
+        print(f"  {stage['id']:30} {states[stage['id']]:16} tries: {count}")
+    print(f"Look at it: ls {folder}   (Kubeflow's local runner has no pages)")
+    return 0 if succeeded else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

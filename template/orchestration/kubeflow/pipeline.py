@@ -1,0 +1,105 @@
+"""Kubeflow's pipelines: one for each of ../pipelines.json, one task for each stage.
+
+`python orchestration/kubeflow/pipeline.py --image IMAGE --output DIR` compiles each of them to
+DIR/<pipeline>.yaml. Kubeflow Pipelines takes that file with `kfp pipeline create` (a first version)
+or `create-version`; its schedule is a recurring run's: `kfp recurring-run create`, whose cron has a
+field for the seconds before the five, with `--max-concurrency 1 --no-catchup`.
+"""
+
+import argparse
+import json
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from kfp import compiler, dsl, kubernetes
+from kfp.dsl.base_component import BaseComponent
+
+REPO = Path(__file__).resolve().parents[2]
+Stage = dict[str, Any]
+Kind = Callable[[Stage, str], dsl.PipelineTask]
+"""Adds the task of a stage, for a run's id, to the pipeline that is being built."""
+
+
+def pipelines() -> dict[str, list[Stage]]:
+    """The stages of each pipeline, in topological order."""
+    file = json.loads((REPO / "orchestration/pipelines.json").read_text())
+    return {name: pipeline["stages"] for name, pipeline in file["pipelines"].items()}
+
+
+def build(name: str, stages: list[Stage], kind: Kind, run_id: str, backoff: str) -> BaseComponent:
+    """The pipeline; a task fails where its stage fails, `stage["retries"]` times over."""
+    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["name"]
+
+    @dsl.pipeline(name=f"{project}-{name}")  # type: ignore[untyped-decorator]
+    def pipeline() -> None:
+        tasks: dict[str, dsl.PipelineTask] = {}
+        for stage in stages:
+            task = kind(stage, run_id).after(*(tasks[need] for need in stage["needs"]))
+            task.set_caching_options(False)  # DVC knows what changed
+            task.set_env_variable("MLOPS_ENGINE", "kubeflow")
+            if stage["retries"]:
+                task.set_retry(stage["retries"], backoff_duration=backoff)
+            tasks[stage["id"]] = task
+
+    return pipeline
+
+
+def named(component: BaseComponent, stage: Stage) -> BaseComponent:
+    """The component under the stage's id, which becomes its task's."""
+    component.component_spec.name = stage["id"]
+    return component
+
+
+def container(image: str, env: Iterable[str] = (), secrets: Iterable[str] = ()) -> Kind:
+    """The stage as a container of the pipeline image.
+
+    `env` are NAME=VALUE, `secrets` are SECRET:KEY, where the key is the variable's name too.
+    """
+
+    def kind(stage: Stage, run_id: str) -> dsl.PipelineTask:
+        def run(run_id: str) -> dsl.ContainerSpec:
+            arguments = ["stage", stage["stage"], "--run-id", run_id]
+            return dsl.ContainerSpec(image=image, command=["mlops"], args=arguments)
+
+        # Kubeflow fills in a placeholder that is the whole value of a task's input, and no other.
+        task = named(dsl.container_component(run), stage)(run_id=run_id)
+        cpu, memory = stage["resources"]["cpu"], stage["resources"]["memory"]
+        task.set_cpu_request(cpu).set_cpu_limit(cpu)
+        task.set_memory_request(memory).set_memory_limit(memory)
+        if stage["gpu"]:
+            task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(stage["gpu"])
+        kubernetes.set_timeout(task, stage["timeout"])
+        for variable in env:
+            task.set_env_variable(*variable.split("=", 1))
+        for secret in secrets:
+            name, key = secret.split(":", 1)
+            kubernetes.use_secret_as_env(task, name, {key: key})
+        return task
+
+    return kind
+
+
+def main() -> None:
+    """Compile the pipelines."""
+    parser = argparse.ArgumentParser(description="Compile the pipelines for Kubeflow.")
+    parser.add_argument("--image", required=True, help="the pipeline image, by digest")
+    parser.add_argument("--output", required=True, type=Path, help="folder of the compiled files")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--secret", action="append", default=[], metavar="SECRET:KEY")
+    arguments = parser.parse_args()
+    for form, sign in (("env", "="), ("secret", ":")):
+        for value in getattr(arguments, form):
+            if sign not in value:
+                parser.error(f"--{form} {value}: there is no {sign!r} in it")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    kind = container(arguments.image, arguments.env, arguments.secret)
+    for name, stages in pipelines().items():
+        graph = build(name, stages, kind, dsl.PIPELINE_JOB_ID_PLACEHOLDER, backoff="30s")
+        compiler.Compiler().compile(graph, str(arguments.output / f"{name}.yaml"))
+        print(arguments.output / f"{name}.yaml")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The activity that runs one stage: a process of this machine, or a Kubernetes Job (job.py)."""
+
+import asyncio
+import contextlib
+import contextvars
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import TextIO
+
+from graph import REPO, Call
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from workflow import WORKER_STOPPED
+
+MLOPS = REPO / ".venv/bin/mlops"
+POLL = 0.1
+GRACE = 10.0
+TAIL = 20
+# The command was not understood, not executable, not there: no retry cures that.
+HOPELESS = {2, 126, 127}
+
+
+@activity.defn
+async def run_stage(call: Call) -> None:
+    """Run the stage to its end.
+
+    Raises:
+        ApplicationError: it failed; the message ends with the last lines of its output.
+        CancelledError: the run was cancelled; nothing of the stage is left running.
+    """
+    if attempt := activity.info().attempt - 1:
+        activity.logger.info("%s: retry %d of %d", call.stage.id, attempt, call.stage.retries)
+    try:
+        await (_job(call) if os.environ.get("MLOPS_IMAGE") else _process(call))
+    except asyncio.CancelledError:
+        why = activity.cancellation_details()
+        if why and why.worker_shutdown:
+            raise ApplicationError(
+                "the worker stopped", type=WORKER_STOPPED, non_retryable=True
+            ) from None
+        raise
+
+
+def failure(what: str, tail: Iterable[str], code: int | None = None) -> ApplicationError:
+    """The error of a stage that failed: what happened, then the last lines of its output."""
+    return ApplicationError("\n".join([what, *tail]), non_retryable=code in HOPELESS)
+
+
+def meaning(code: int) -> str:
+    """What an exit code says, be it a process's (-9) or a shell's and a container's (137)."""
+    number = -code if code < 0 else code - 128
+    if number in set(signal.Signals):
+        return f"killed by {signal.Signals(number).name}"
+    return f"exited with {code}"
+
+
+async def _job(call: Call) -> None:
+    import job  # the Kubernetes client takes a second to import
+
+    await job.run(call)
+
+
+async def _process(call: Call) -> None:
+    command = [str(MLOPS), "stage", call.stage.stage, "--run-id", call.run_id]
+    if not MLOPS.exists():
+        raise ApplicationError(f"no {MLOPS}: type `make setup`", non_retryable=True)
+    process = subprocess.Popen(
+        command,
+        cwd=REPO,
+        env=os.environ | {"MLOPS_ENGINE": "temporal"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # a group of its own: the stage's children are ended with it
+    )
+    tail: deque[str] = deque(maxlen=TAIL)
+    reader = threading.Thread(
+        target=contextvars.copy_context().run,
+        args=(_read, process.stdout, call.stage.id, tail),
+        daemon=True,
+    )
+    reader.start()
+    end = time.monotonic() + call.stage.timeout
+    try:
+        while process.poll() is None and time.monotonic() < end:
+            activity.heartbeat()
+            await asyncio.sleep(POLL)
+        code = process.returncode
+    finally:
+        await _stop(process)
+        reader.join(timeout=1)
+    if code is None:
+        raise failure(f"ran longer than {call.stage.timeout} s", tail)
+    if code:
+        raise failure(meaning(code), tail, code)
+
+
+def _read(output: TextIO, stage: str, tail: deque[str]) -> None:
+    with output:
+        for line in output:
+            tail.append(line.rstrip())
+            activity.logger.info("%s | %s", stage, line.rstrip())
+
+
+async def _stop(process: subprocess.Popen[str]) -> None:
+    """End what is left of the process's group: SIGTERM, and SIGKILL after a grace."""
+    end = time.monotonic() + GRACE
+    try:
+        _signal(process, signal.SIGTERM)
+        while _signal(process, 0) and time.monotonic() < end:
+            activity.heartbeat()
+            await asyncio.sleep(POLL)
+    finally:
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(process: subprocess.Popen[str], number: int) -> bool:
+    """Send it to the process's group; say whether there is one."""
+    process.poll()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+        return True
+    return False

@@ -1,0 +1,64 @@
+"""Makes Temporal's Schedules equal to pipelines.json; run at every deployment.
+
+Paused schedules stay paused. Environment: as for worker.py.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+
+from graph import Pipeline, pipelines, project
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from worker import command, connect, queue
+from workflow import PipelineWorkflow
+
+
+async def sync(client: Client, graphs: Iterable[Pipeline], prefix: str, task_queue: str) -> None:
+    """Create or update the schedules of the pipelines; delete what is the prefix's beside them."""
+    wanted = {f"{prefix}.{graph.name}": graph for graph in graphs if graph.schedule}
+    for id, graph in wanted.items():
+        await _put(client, id, _schedule(id, graph, task_queue))
+        print(f"{id}: {graph.schedule} (UTC)")
+    async for found in await client.list_schedules():
+        if found.id.rpartition(".")[0] == prefix and found.id not in wanted:
+            await client.get_schedule_handle(found.id).delete()
+            print(f"{found.id}: deleted")
+
+
+def _schedule(id: str, graph: Pipeline, task_queue: str) -> Schedule:
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            PipelineWorkflow.run, graph, id=id, task_queue=task_queue
+        ),
+        spec=ScheduleSpec(cron_expressions=[graph.schedule], time_zone_name="UTC"),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
+    )
+
+
+async def _put(client: Client, id: str, schedule: Schedule) -> None:
+    def update(old: ScheduleUpdateInput) -> ScheduleUpdate:
+        return ScheduleUpdate(replace(schedule, state=old.description.schedule.state))
+
+    try:
+        await client.create_schedule(id, schedule)
+    except ScheduleAlreadyRunningError:
+        await client.get_schedule_handle(id).update(update)
+
+
+async def main() -> None:
+    """Bring the schedules of the server that the environment names up to date."""
+    await sync(await connect(), pipelines().values(), project(), queue())
+
+
+if __name__ == "__main__":
+    command(lambda: asyncio.run(main()))

@@ -1,0 +1,519 @@
+"""Tests of the Temporal adaptor, on Temporal's development server, with a stage command of ours.
+
+In the engine's environment: `pytest orchestration/temporal`. Where the workflow was changed on
+purpose, delete history.json, and the next run of the tests records it anew.
+"""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace as Object
+from typing import Any, TypeVar
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import activities  # noqa: E402
+import job  # noqa: E402
+import schedule  # noqa: E402
+import workflow as workflow_module  # noqa: E402
+from graph import Call, Pipeline, Stage, pipelines  # noqa: E402
+from temporalio import workflow  # noqa: E402
+from temporalio.activity import ActivityCancellationDetails  # noqa: E402
+from temporalio.client import (  # noqa: E402
+    Client,
+    ScheduleActionStartWorkflow,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowHistory,
+)
+from temporalio.exceptions import ApplicationError, CancelledError  # noqa: E402
+from temporalio.testing import ActivityEnvironment, WorkflowEnvironment  # noqa: E402
+from temporalio.worker import Replayer  # noqa: E402
+from worker import worker  # noqa: E402
+from workflow import PipelineWorkflow  # noqa: E402
+
+T = TypeVar("T")
+Handle = WorkflowHandle[PipelineWorkflow, dict[str, str]]
+
+MLOPS = f"""#!{sys.executable}
+import os, signal, sys, time
+from pathlib import Path
+_, verb, stage, option, run = sys.argv
+def note(what):
+    with open("notes", "a") as file:
+        file.write(f"{{stage}} {{what}} {{os.getpid()}} {{run}} {{os.environ['MLOPS_ENGINE']}}\\n")
+note("start")
+plan = Path("plan", stage)
+exec(plan.read_text() if plan.exists() else "")
+note("end")
+"""
+KILL_ONCE = "plan.unlink(); os.kill(os.getpid(), signal.SIGKILL)"
+FAIL = "print('auc 0.61 is below the floor 0.70', file=sys.stderr); sys.exit(1)"
+FORK_AND_SLEEP = "os.fork() or note('child'); note('sleep'); time.sleep(60)"
+STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); note('sleep'); time.sleep(60)"
+MEET = """
+Path(stage + ".here").touch()
+while len(list(Path().glob("*.here"))) < 2:
+    time.sleep(0.05)
+"""
+
+
+def a_stage(id: str, *needs: str, retries: int = 2, timeout: int = 60, gpu: int = 0) -> Stage:
+    return Stage(id, id, list(needs), {"cpu": "1", "memory": "2Gi"}, gpu, retries, timeout)
+
+
+def chain(*ids: str) -> Pipeline:
+    return Pipeline("p", "", [a_stage(id, *ids[max(i - 1, 0) : i]) for i, id in enumerate(ids)])
+
+
+SEVEN = chain("ingest", "features", "dataset", "train", "evaluate", "gate", "register")
+
+
+class Repo:
+    """A repo with the stand-in of `mlops stage`, which does what plan/STAGE says, and notes it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mlops = folder / ".venv/bin/mlops"
+        self.mlops.parent.mkdir(parents=True)
+        self.mlops.write_text(MLOPS)
+        self.mlops.chmod(0o755)
+        (folder / "plan").mkdir()
+
+    def plan(self, **stages: str) -> None:
+        for stage, code in stages.items():
+            (self.folder / "plan" / stage).write_text(code)
+
+    def notes(self, what: str) -> list[list[str]]:
+        """Stage, event, process, run and engine of each such event."""
+        file = self.folder / "notes"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [line.split() for line in lines if line.split()[1] == what]
+
+    def stages(self, what: str) -> list[str]:
+        return [note[0] for note in self.notes(what)]
+
+    async def until(self, what: str, count: int = 1) -> None:
+        async with asyncio.timeout(10):
+            while len(self.notes(what)) < count:
+                await asyncio.sleep(0.05)
+
+    def alive(self) -> bool:
+        pids = {note[2] for what in ("start", "child", "sleep") for note in self.notes(what)}
+        stats = [Path(f"/proc/{pid}/stat") for pid in pids]
+        return any(s.exists() and s.read_text().rpartition(")")[2].split()[0] != "Z" for s in stats)
+
+
+class Server:
+    """The development server, and the loop in which its clients live."""
+
+    def __init__(self, loop: asyncio.Runner, client: Client) -> None:
+        self.loop = loop
+        self.client = client
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run(work)
+
+    @asynccontextmanager
+    async def started(self, pipeline: Pipeline) -> AsyncIterator[Handle]:
+        id = f"{pipeline.name}-{time.time_ns()}"
+        async with worker(self.client, id, identity="test"):
+            yield await self.start(pipeline, id)
+
+    async def start(self, pipeline: Pipeline, id: str) -> Handle:
+        return await self.client.start_workflow(
+            PipelineWorkflow.run, pipeline, id=id, task_queue=id
+        )
+
+    def end(self, pipeline: Pipeline) -> tuple[dict[str, str], str, Handle]:
+        """The stages' states at the end, why the workflow failed, and its handle."""
+
+        async def work() -> tuple[dict[str, str], str, Handle]:
+            async with self.started(pipeline) as handle:
+                try:
+                    return await handle.result(), "", handle
+                except WorkflowFailureError as error:
+                    return await handle.query(PipelineWorkflow.states), str(error.cause), handle
+
+        return self.run(work())
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with asyncio.Runner() as loop:
+        start = WorkflowEnvironment.start_local(
+            dev_server_existing_path=shutil.which("temporal"),
+            dev_server_log_level="error",
+            identity="test",
+        )
+        environment = loop.run(start)
+        yield Server(loop, environment.client)
+        loop.run(environment.shutdown())
+    time.sleep(0.2)  # the SDK's threads return: see worker.leave
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
+    repo = Repo(tmp_path)
+    monkeypatch.setattr(activities, "REPO", tmp_path)
+    monkeypatch.setattr(activities, "MLOPS", repo.mlops)
+    monkeypatch.setattr(activities, "GRACE", 1.0)
+    monkeypatch.delenv("MLOPS_IMAGE", raising=False)
+    return repo
+
+
+def test_stages_run_in_order_as_one_run(server: Server, repo: Repo) -> None:
+    states, reason, handle = server.end(SEVEN)
+    ids = [stage.id for stage in SEVEN.stages]
+    assert not reason
+    assert states == dict.fromkeys(ids, "done")
+    assert repo.stages("start") == repo.stages("end") == ids
+    assert {tuple(note[3:]) for note in repo.notes("end")} == {(handle.result_run_id, "temporal")}
+
+
+def test_what_does_not_depend_on_each_other_runs_at_once(server: Server, repo: Repo) -> None:
+    repo.plan(b=MEET, c=MEET)
+    stages = [a_stage("a"), a_stage("b", "a"), a_stage("c", "a"), a_stage("d", "b", "c")]
+    assert server.end(Pipeline("diamond", "", stages))[1] == ""
+    assert repo.stages("start")[0] == "a"
+    assert repo.stages("end")[-1] == "d"
+
+
+def test_failing_stage_fails_the_run_and_what_needs_it_is_not_run(
+    server: Server, repo: Repo
+) -> None:
+    repo.plan(gate=FAIL)
+    stages = [a_stage("gate", retries=0), a_stage("register", "gate"), a_stage("aside")]
+    states, reason, _ = server.end(Pipeline("failing", "", stages))
+    assert reason == "gate: exited with 1\nauc 0.61 is below the floor 0.70"
+    assert states == {"gate": "failed", "register": "not run", "aside": "done"}
+    assert sorted(repo.stages("start")) == ["aside", "gate"]
+
+
+def test_failure_is_retried_as_often_as_the_stage_says(server: Server, repo: Repo) -> None:
+    repo.plan(a=FAIL)
+    assert server.end(Pipeline("retried", "", [a_stage("a", retries=1)]))[0] == {"a": "failed"}
+    assert repo.stages("start") == ["a", "a"]
+
+
+def test_killed_stage_is_retried(server: Server, repo: Repo) -> None:
+    repo.plan(b=KILL_ONCE)
+    assert server.end(chain("a", "b", "c"))[1] == ""
+    assert repo.stages("start") == ["a", "b", "b", "c"]
+
+
+def test_what_no_retry_cures_is_not_retried(server: Server, repo: Repo) -> None:
+    repo.plan(a="sys.exit(127)")
+    assert server.end(chain("a"))[1] == "a: exited with 127"
+    repo.mlops.unlink()
+    assert "make setup" in server.end(chain("a"))[1]
+    assert repo.stages("start") == ["a"]
+
+
+def test_timeout_ends_the_process(server: Server, repo: Repo) -> None:
+    repo.plan(a="print('so far', flush=True);" + FORK_AND_SLEEP)
+    reason = server.end(Pipeline("slow", "", [a_stage("a", retries=0, timeout=1)]))[1]
+    assert reason == "a: ran longer than 1 s\nso far"
+    assert not repo.alive()
+
+
+@pytest.mark.parametrize("plan", [FORK_AND_SLEEP, STUBBORN], ids=["child", "stubborn"])
+def test_cancelled_run_leaves_no_process(server: Server, repo: Repo, plan: str) -> None:
+    repo.plan(a=plan)
+
+    async def work() -> dict[str, str]:
+        async with server.started(chain("a", "b")) as handle:
+            await repo.until("sleep")
+            assert repo.alive()
+            await handle.cancel()
+            with pytest.raises(WorkflowFailureError) as failed:
+                await handle.result()
+            assert isinstance(failed.value.cause, CancelledError)
+            assert not repo.alive()
+            return await handle.query(PipelineWorkflow.states)
+
+    assert server.run(work()) == {"a": "cancelled", "b": "waiting"}
+
+
+def test_a_stopped_worker_costs_no_retry(server: Server, repo: Repo) -> None:
+    repo.plan(gate="plan.unlink();" + FORK_AND_SLEEP)
+
+    async def work() -> dict[str, str]:
+        id = "handed-over"
+        async with worker(server.client, id):
+            handle = await server.start(Pipeline("p", "", [a_stage("gate", retries=0)]), id)
+            await repo.until("sleep")
+        assert not repo.alive()
+        async with worker(server.client, id):
+            return await handle.result()
+
+    assert server.run(work()) == {"gate": "done"}
+    assert repo.stages("start") == ["gate", "gate"]
+
+
+def test_replay_of_the_workflow(server: Server, repo: Repo) -> None:
+    """The run of now, and one of an earlier release, which may be in flight during an update."""
+    repo.plan(c=KILL_ONCE, d=FAIL)
+    stages = [a_stage("a"), a_stage("b", "a"), a_stage("c", "a"), a_stage("d", "b", retries=0)]
+    states, _, handle = server.end(Pipeline("recorded", "", [*stages, a_stage("e", "c", "d")]))
+    assert states == {"a": "done", "b": "done", "c": "done", "d": "failed", "e": "not run"}
+    history = server.run(handle.fetch_history())
+    recorded = HERE / "history.json"
+    if not recorded.exists():
+        events = json.loads(history.to_json(), object_hook=without_stack_trace)
+        recorded.write_text(json.dumps(events, indent=1) + "\n")
+    earlier = WorkflowHistory.from_json(handle.id, recorded.read_text())
+    replayer = Replayer(workflows=[PipelineWorkflow])
+    for each in (history, earlier):
+        server.run(replayer.replay_workflow(each))
+        with pytest.raises(workflow.NondeterminismError):
+            server.run(Replayer(workflows=[Changed]).replay_workflow(each))
+
+
+def without_stack_trace(each: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in each.items() if key != "stackTrace"}
+
+
+@workflow.defn(name="pipeline", sandboxed=False)
+class Changed:
+    """A release that, before the first stage, does what runs in flight have not done."""
+
+    @workflow.run
+    async def run(self, pipeline: Pipeline) -> dict[str, str]:
+        await workflow.sleep(1)
+        return await PipelineWorkflow(pipeline).run(pipeline)
+
+
+def test_schedules_follow_the_file(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    graph, client = replace(SEVEN, name="training", schedule="0 5 * * 1"), server.client
+    handle = client.get_schedule_handle("shop.training")
+
+    async def listed() -> list[str]:
+        return sorted([found.id async for found in await client.list_schedules()])
+
+    async def until(ids: list[str]) -> None:
+        async with asyncio.timeout(10):  # the list lags
+            while await listed() != ids:
+                await asyncio.sleep(0.1)
+
+    async def work() -> None:
+        others = [replace(graph, name="batch"), replace(graph, name="by-hand", schedule="")]
+        await schedule.sync(client, [graph, *others], "shop", "q")
+        await schedule.sync(client, [graph], "shop.two", "q")
+        await until(["shop.batch", "shop.training", "shop.two.training"])
+        await handle.pause()
+        changed = replace(graph, schedule="30 4 * * *", stages=graph.stages[:1])
+        for _ in range(2):
+            await schedule.sync(client, [changed], "shop", "q")
+            await until(["shop.training", "shop.two.training"])
+        now = (await handle.describe()).schedule
+        assert now.state.paused
+        assert [(c.hour[0].start, c.minute[0].start) for c in now.spec.calendars] == [(4, 30)]
+        assert isinstance(now.action, ScheduleActionStartWorkflow)
+        [argument] = now.action.args
+        assert [each["id"] for each in json.loads(argument.data)["stages"]] == ["ingest"]
+        assert now.policy.overlap.name == "SKIP"
+        await schedule.sync(client, [replace(graph, schedule="")], "shop", "q")
+        await until(["shop.two.training"])
+
+    server.run(work())
+    assert "shop.training: 30 4 * * * (UTC)" in capsys.readouterr().out
+
+
+def test_a_scheduled_run_runs(server: Server, repo: Repo) -> None:
+    async def work() -> None:
+        graph = replace(chain("a", "b"), schedule="0 5 * * 1")
+        await schedule.sync(server.client, [graph], "cron", "cron")
+        async with worker(server.client, "cron"):
+            await server.client.get_schedule_handle("cron.p").trigger()
+            await repo.until("end", 2)
+
+    server.run(work())
+    assert repo.stages("end") == ["a", "b"]
+
+
+CALL = Call("run-1", "training", a_stage("train", gpu=1))
+
+
+@pytest.fixture
+def image(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {
+        "MLOPS_IMAGE": "registry.example/shop@sha256:0",
+        "MLOPS_NAMESPACE": "shop",
+        "MLOPS_SERVICE_ACCOUNT": "pipeline",
+        "MLOPS_ENV": "MLFLOW_TRACKING_URI,NOT_SET",
+        "MLOPS_SECRETS": "dvc-remote,mlflow",
+        "MLFLOW_TRACKING_URI": "http://mlflow",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("image")
+def test_manifest_of_the_job() -> None:
+    spec = job.manifest(CALL, "training-train-1", {"mlops/stage": "train"})["spec"]
+    assert (spec["backoffLimit"], spec["activeDeadlineSeconds"]) == (0, 60)
+    assert spec["ttlSecondsAfterFinished"] > 0
+    pod = spec["template"]["spec"]
+    assert pod["restartPolicy"] == "Never"
+    assert pod["serviceAccountName"] == "pipeline"
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    [container] = pod["containers"]
+    assert container["image"] == "registry.example/shop@sha256:0"
+    assert container["command"] == ["mlops", "stage", "train", "--run-id", "run-1"]
+    assert {each["name"]: each["value"] for each in container["env"]} == {
+        "MLOPS_ENGINE": "temporal",
+        "MLFLOW_TRACKING_URI": "http://mlflow",
+    }
+    assert [each["secretRef"]["name"] for each in container["envFrom"]] == ["dvc-remote", "mlflow"]
+    limits = {"cpu": "1", "memory": "2Gi", "nvidia.com/gpu": "1"}
+    assert container["resources"] == {"requests": limits, "limits": limits}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["volumes"] == [{"name": "tmp", "emptyDir": {}}]
+    assert container["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]
+
+
+class Cluster:
+    """As much of a cluster as job.py asks; a Job runs until `outcome` says how it ended."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Object] = {}
+        self.outcome = ""
+        self.deleted: list[str] = []
+
+    def list_namespaced_job(self, namespace: str, label_selector: str) -> Object:
+        return Object(items=list(self.jobs.values()))
+
+    def create_namespaced_job(self, namespace: str, body: dict[str, Any]) -> None:
+        metadata = Object(name=body["metadata"]["name"], deletion_timestamp=None)
+        self.jobs[metadata.name] = Object(metadata=metadata, status=Object(conditions=[]))
+
+    def read_namespaced_job(self, name: str, namespace: str, **_: Any) -> Object:
+        found = self.jobs[name]
+        if self.outcome:
+            condition = Object(type=self.outcome, status="True", message="why", reason="")
+            found.status.conditions = [condition]
+        return found
+
+    def delete_namespaced_job(self, name: str, namespace: str, **_: Any) -> None:
+        self.deleted.append(name)
+
+    def list_namespaced_pod(self, namespace: str, **_: Any) -> Object:
+        ended = Object(reason="OOMKilled", exit_code=137)
+        state = Object(waiting=None, terminated=ended if self.outcome == "Failed" else None)
+        status = Object(container_statuses=[Object(state=state)], conditions=None, phase="Running")
+        return Object(items=[Object(metadata=Object(name="pod"), status=status)])
+
+    def read_namespaced_pod_log(self, pod: str, namespace: str, **_: Any) -> Object:
+        return Object(data=b"the last line\n")
+
+
+@pytest.fixture
+def cluster(image: None, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    cluster = Cluster()
+    monkeypatch.setattr("kubernetes.config.load_config", lambda: None)
+    monkeypatch.setattr("kubernetes.client.BatchV1Api", lambda: cluster)
+    monkeypatch.setattr("kubernetes.client.CoreV1Api", lambda: cluster)
+    monkeypatch.setattr(job, "POLL", 0.05)
+    return cluster
+
+
+def attempt(number: int = 1) -> ActivityEnvironment:
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, attempt=number)
+    return environment
+
+
+def test_an_attempt_attaches_to_the_job_that_runs(cluster: Cluster) -> None:
+    async def work() -> None:
+        stopped = attempt()
+        task = asyncio.create_task(stopped.run(activities.run_stage, CALL))
+        await asyncio.sleep(0.3)
+        stopped.cancel(ActivityCancellationDetails(worker_shutdown=True))
+        with pytest.raises(ApplicationError) as lost:
+            await task
+        assert lost.value.type == workflow_module.WORKER_STOPPED
+        cluster.outcome = "Complete"
+        await attempt(2).run(activities.run_stage, CALL)
+
+    asyncio.run(work())
+    assert len(cluster.jobs) == 1
+    assert not cluster.deleted
+
+
+def test_a_failed_job_says_why_and_is_followed_by_another(cluster: Cluster) -> None:
+    async def work() -> None:
+        cluster.outcome = "Failed"
+        with pytest.raises(ApplicationError, match="OOMKilled, killed by SIGKILL\nthe last line"):
+            await attempt(1).run(activities.run_stage, CALL)
+        with pytest.raises(ApplicationError):
+            await attempt(2).run(activities.run_stage, CALL)
+
+    asyncio.run(work())
+    assert len(cluster.jobs) == 2
+    assert all(len(name) <= 63 for name in cluster.jobs)
+
+
+def test_a_cancelled_stage_deletes_its_job(cluster: Cluster) -> None:
+    async def work() -> None:
+        cancelled = attempt()
+        task = asyncio.create_task(cancelled.run(activities.run_stage, CALL))
+        await asyncio.sleep(0.3)
+        cancelled.cancel(ActivityCancellationDetails(cancel_requested=True))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(work())
+    assert cluster.deleted == list(cluster.jobs)
+
+
+def test_local_run_of_a_failing_gate(repo: Repo, capfd: pytest.CaptureFixture[str]) -> None:
+    """The command that people type; its exit code follows the run."""
+    repo.plan(gate=FAIL)
+    folder = repo.folder / "orchestration/temporal"
+    shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (repo.folder / "pyproject.toml").write_text('[project]\nname = "shop"\n')
+    stages = [a_stage("train"), a_stage("gate", "train", retries=0), a_stage("register", "gate")]
+    graph = {"schedule": "", "stages": [vars(stage) for stage in stages]}
+    file = repo.folder / "orchestration/pipelines.json"
+    file.write_text(json.dumps({"$schema": "", "pipelines": {"training": graph}}))
+    assert pipelines(repo.folder)["training"].stages == stages
+
+    def local(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(folder / "local.py"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    done = local()
+    assert done.returncode == 1, done.stderr
+    assert repo.stages("start") == ["train", "gate"]
+    run = repo.notes("start")[0][3]
+    for line in (
+        f"run {run}",
+        "train: done",
+        "gate | auc 0.61 is below the floor 0.70",
+        "gate: exited with 1",
+        "  register              not run",
+        "server start-dev --db-filename",
+    ):
+        assert line in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (repo.folder / ".temporal/temporal.db").exists()
+    unknown = local("nightly")
+    assert unknown.returncode == 1
+    assert unknown.stderr == "no pipeline 'nightly': type one of training\n"

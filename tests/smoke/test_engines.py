@@ -1,0 +1,103 @@
+"""Every engine runs the same graph to the same bytes, outlives a kill, and stops at the gate."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from repos import Repo
+
+Variant = Callable[[bool], Repo]
+
+
+@pytest.fixture
+def engine(scenario: dict[str, str], root: Path) -> str:
+    """The scenario's engine, where it runs on a machine without a cluster."""
+    name = scenario["orchestrator"]
+    if not (root / "template" / "orchestration" / name / "local.py").exists():
+        pytest.skip(f"{name} has no embedded engine; tests/cluster/ runs it")
+    return name
+
+
+def test_the_adaptor(repo: Repo, engine: str) -> None:
+    assert repo.run("make", "test-engine").code == 0
+
+
+def test_the_same_bytes_and_a_killed_stage_is_retried(
+    trained: Repo, variant: Variant, engine: str
+) -> None:
+    """The process of train is killed once; the digests of all outs are those of `dvc repro`."""
+    repo = _with_environments(variant(False), trained)
+    killer = _Killer(repo.folder, b"train")
+    done = repo.run("make", "orchestrate")
+    assert killer.killed
+    assert done.code == 0
+    runs = [*(repo.folder / ".dvc-remote" / "runs").iterdir()]
+    assert len(runs) == 1
+    assert _digests(runs[0]) == trained.digests()
+    assert not (repo.folder / "data").exists()
+
+
+def test_a_gate_that_fails_fails_the_run_and_unchanged_stages_are_skipped(
+    trained: Repo, variant: Variant, engine: str
+) -> None:
+    repo = _with_environments(variant(True), trained)
+    assert repo.run("dvc", "push").code == 0
+    before = repo.run("mlops", "lineage", "none").said
+    repo.edit("params.yaml", "roc_auc: {min: 0.70}", "roc_auc: {min: 0.99}")
+    done = repo.run("make", "orchestrate")
+    assert done.code != 0
+    for stage in ("ingest", "features", "dataset", "train", "evaluate"):
+        assert f"{stage}: nothing changed, skipped" in done.said
+    assert "roc_auc is 0.7" in done.said
+    assert "under the least, 0.99" in done.said
+    assert repo.run("mlops", "lineage", "none").said == before
+
+
+def _with_environments(repo: Repo, trained: Repo) -> Repo:
+    """Engines start stages from the repo's own .venv: give it the trained repo's."""
+    for name in (".venv", ".venv-engine"):
+        if (trained.folder / name).exists():
+            (repo.folder / name).symlink_to(trained.folder / name)
+    return repo
+
+
+def _digests(run: Path) -> dict[str, str]:
+    """The digest of each out in the entries that a run's stages left in the remote."""
+    locks = [yaml.safe_load(file.read_text()) for file in run.glob("*.lock")]
+    outs = [
+        out for lock in locks for stage in lock["stages"].values() for out in stage.get("outs", [])
+    ]
+    return {out["path"]: out["md5"] for out in outs}
+
+
+class _Killer:
+    """Kills, once, the first process `mlops VERB` that belongs to the folder's repo."""
+
+    def __init__(self, folder: Path, verb: bytes) -> None:
+        self.killed = False
+        self._mark = f"MLFLOW_TRACKING_URI=sqlite:///{folder}/".encode()
+        self._verb = verb
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        end = time.monotonic() + 900
+        while not self.killed and time.monotonic() < end:
+            for process in Path("/proc").glob("[0-9]*"):
+                if self._is_the_one(process):
+                    os.kill(int(process.name), signal.SIGKILL)
+                    self.killed = True
+                    return
+            time.sleep(0.2)
+
+    def _is_the_one(self, process: Path) -> bool:
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            inside = self._mark in (process / "environ").read_bytes()
+        except OSError:
+            return False
+        return inside and len(words) > 2 and words[1].endswith(b"/mlops") and words[2] == self._verb
