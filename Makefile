@@ -39,17 +39,22 @@ new: setup  ## start a team repo: make new DEST=../my-model [ANSWERS=answers.yml
 	@$(RUN) python hooks/new.py "$(DEST)" $(if $(ANSWERS),--answers "$(ANSWERS)")
 
 .PHONY: test
-test: lint  ## everything: lint, fast tests, the scenarios on their engines
-	@$(RUN) pytest tests/fast -n 2
+test: lint  ## everything: lint, fast tests, the chart, the scenarios on their engines, the cluster
+	@$(RUN) pytest tests/fast tests/update tests/charts -n 2
 	@$(RUN) pytest tests/smoke
+	@$(RUN) pytest tests/cluster
 
 .PHONY: test-fast
 test-fast: setup  ## what needs no pipeline: answers and rendered trees
-	@$(RUN) pytest tests/fast -n 2
+	@$(RUN) pytest tests/fast tests/update -n 2
 
 .PHONY: smoke
 smoke: setup  ## run one scenario: make smoke SCENARIO=airflow-classification
 	@$(RUN) pytest tests/smoke -k "$(SCENARIO)"
+
+.PHONY: cluster-test
+cluster-test: setup  ## run a scenario's pipeline in the cluster that KUBECONFIG names
+	@$(RUN) pytest tests/cluster
 
 .PHONY: lint
 lint: setup  ## formatter, linter, types: this checkout, template/ and model_types/ as they lie

@@ -36,7 +36,7 @@ def variant(trained: Repo, tmp_path: Path) -> Callable[[bool], Repo]:
     """Make a copy of the trained repo to break, with its data and its registry or with neither."""
 
     def copy(with_results: bool) -> Repo:
-        kept = [".venv", ".*_cache", "__pycache__"]
+        kept = [".venv*", ".*_cache", "__pycache__"]
         made = [] if with_results else [".mlflow", "cache", "tmp", "data", "model", "dvc.lock"]
         folder = tmp_path / "variant"
         shutil.copytree(

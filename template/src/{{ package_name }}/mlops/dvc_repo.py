@@ -23,7 +23,7 @@ def address(stage: "PipelineStage") -> str:
 
 
 def label(name: str) -> str:
-    """The name as a DNS-1123 label, which every engine takes: score@0 becomes score-0."""
+    """The name as a DNS-1035 label, which every engine takes: score@0 becomes score-0."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 

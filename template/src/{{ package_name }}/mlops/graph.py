@@ -112,10 +112,10 @@ def _stages(file: str, stages: Iterable["PipelineStage"], graph: "DiGraph") -> l
 
     ids = {stage: label(stage.name) for stage in stages}
     for stage, name in ids.items():
-        if not 0 < len(name) < 64 or [*ids.values()].count(name) > 1:
+        if not re.fullmatch(r"[a-z].{0,62}", name) or [*ids.values()].count(name) > 1:
             raise Problem(
-                f"{file}: {stage.name}: the engines would call it {name!r}, which is empty, too "
-                "long (63 characters at most) or another stage's: rename it"
+                f"{file}: {stage.name}: the engines would call it {name!r}, which does not begin "
+                "with a letter, is too long (63 characters at most) or another stage's: rename it"
             )
     inner = graph.subgraph(ids)
     return [

@@ -1,0 +1,14 @@
+# What the Makefile has of Airflow.
+
+.PHONY: orchestrate
+orchestrate: setup  ## run a pipeline on Airflow, on this machine: make orchestrate [PIPELINE=training]
+	@$(RUN) mlops graph --check
+	@$(RUN_ENGINE) python orchestration/airflow/local.py $(PIPELINE)
+
+.PHONY: test-engine
+test-engine: setup  ## the tests of what builds the pipelines on Airflow
+	@$(RUN_ENGINE) pytest orchestration/airflow
+
+.PHONY: engine-ui
+engine-ui: setup  ## Airflow's pages on port 8080, with the runs of make orchestrate
+	@$(RUN_ENGINE) python orchestration/airflow/local.py --ui

@@ -1,0 +1,18 @@
+# What the Makefile has of Argo Workflows, which the chart in deploy/chart/ brings into a cluster.
+
+.PHONY: orchestrate
+orchestrate:  ## Argo Workflows needs a cluster; this says how to run a pipeline there
+	@echo "Argo Workflows has no engine to embed, so nothing ran. To run the stages:"
+	@echo "  on this machine             make pipeline"
+	@echo "  in kubectl's cluster        make submit, after the chart is installed there:"
+	@echo "    helm upgrade --install NAME deploy/chart -f orchestration/pipelines.json --set image.repository=…,image.tag=…"
+	@exit 1
+
+.PHONY: submit
+submit: setup  ## run a pipeline in kubectl's cluster: make submit [PIPELINE=training] [RELEASE=name of the chart's release]
+	@$(RUN) mlops graph --check
+	@argo submit --from "workflowtemplate/$${RELEASE:-$$($(RUN) mlops settings model_name)}-$(PIPELINE)" --log
+
+.PHONY: test-engine
+test-engine:  ## check the chart (needs helm)
+	@helm lint --strict deploy/chart --values orchestration/pipelines.json

@@ -1,0 +1,15 @@
+# What the Makefile has of Kubeflow Pipelines.
+
+.PHONY: orchestrate
+orchestrate: setup  ## run a pipeline on Kubeflow Pipelines, on this machine: make orchestrate [PIPELINE=training]
+	@$(RUN) mlops graph --check
+	@$(RUN_ENGINE) python orchestration/kubeflow/local.py $(PIPELINE)
+
+.PHONY: test-engine
+test-engine: setup  ## the tests of what builds the pipelines on Kubeflow Pipelines
+	@$(RUN_ENGINE) pytest orchestration/kubeflow
+
+.PHONY: compile
+compile: setup  ## write the pipelines as Kubeflow takes them: make compile IMAGE=registry/image@sha256:…
+	@$(RUN) mlops graph --check
+	@$(RUN_ENGINE) python orchestration/kubeflow/pipeline.py --image "$(IMAGE)" --output .kubeflow/compiled

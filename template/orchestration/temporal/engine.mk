@@ -1,0 +1,10 @@
+# What the Makefile has of Temporal.
+
+.PHONY: orchestrate
+orchestrate: setup  ## run a pipeline on Temporal, on this machine: make orchestrate [PIPELINE=training]
+	@$(RUN) mlops graph --check
+	@$(RUN_ENGINE) python orchestration/temporal/local.py $(PIPELINE)
+
+.PHONY: test-engine
+test-engine: setup  ## the tests of what builds the pipelines on Temporal
+	@$(RUN_ENGINE) pytest orchestration/temporal

@@ -1,0 +1,230 @@
+"""The chart of a generated repo, rendered and checked without a cluster."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Values = dict[str, Any]
+Helm = Callable[..., subprocess.CompletedProcess[str]]
+
+IMAGE = {"image": {"repository": "registry.example.com/team/late-flights", "tag": "v1"}}
+RELEASE = "late-flights"
+
+
+@pytest.fixture(scope="module")
+def repo(render: Callable[..., Path], scenarios: dict[str, Any]) -> Path:
+    return render(scenarios["argo-classification"])
+
+
+@pytest.fixture(scope="module")
+def graph(repo: Path) -> Values:
+    """What `mlops graph` wrote."""
+    pipelines: Values = json.loads((repo / "orchestration/pipelines.json").read_text())
+    return pipelines
+
+
+@pytest.fixture
+def helm(repo: Path, tmp_path: Path, need: Callable[[str], str]) -> Helm:
+    """Run a helm command on the chart with these values files, the later ones win."""
+
+    def run(*words: str, values: tuple[Values, ...]) -> subprocess.CompletedProcess[str]:
+        command = [need("helm"), *words, str(repo / "deploy/chart")]
+        for number, each in enumerate(values):
+            file = tmp_path / f"values-{number}.json"
+            file.write_text(json.dumps(each))
+            command += ["--values", str(file)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def objects(done: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], Values]:
+    assert done.returncode == 0, done.stderr
+    found = [each for each in yaml.safe_load_all(done.stdout) if each]
+    return {(each["kind"], each["metadata"]["name"]): each for each in found}
+
+
+def templates(rendered: dict[tuple[str, str], Values], pipeline: str) -> dict[str, Values]:
+    """The templates of a pipeline's workflow by name; DAG is the graph."""
+    spec = rendered["WorkflowTemplate", f"{RELEASE}-{pipeline}"]["spec"]
+    return {each["name"]: each for each in spec["templates"]}
+
+
+def one_stage(**changes: Any) -> Values:
+    stage = {
+        "id": "train",
+        "stage": "train",
+        "needs": [],
+        "resources": {"cpu": "500m", "memory": "1Gi"},
+        "gpu": 0,
+        "retries": 2,
+        "timeout": 60,
+    }
+    pipeline = {"schedule": "", "stages": [stage | changes]}
+    return {"$schema": "pipelines.schema.json", "pipelines": {"training": pipeline}}
+
+
+def test_lint(helm: Helm, graph: Values) -> None:
+    done = helm("lint", "--strict", values=(graph, IMAGE))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_argo_lint(helm: Helm, graph: Values, need: Callable[[str], str], tmp_path: Path) -> None:
+    rendered = helm("template", RELEASE, values=(graph, IMAGE))
+    file = tmp_path / "rendered.yaml"
+    file.write_text(rendered.stdout)
+    command = [need("argo"), "lint", "--offline", "--strict", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_edges_are_the_graphs(helm: Helm, graph: Values) -> None:
+    rendered = objects(helm("template", RELEASE, values=(graph, IMAGE)))
+    for name, pipeline in graph["pipelines"].items():
+        tasks = templates(rendered, name)["DAG"]["dag"]["tasks"]
+        edges = {task["name"]: task.get("dependencies", []) for task in tasks}
+        assert edges == {stage["id"]: stage["needs"] for stage in pipeline["stages"]}
+
+
+def test_every_stage_gets_what_its_meta_says(helm: Helm, graph: Values) -> None:
+    rendered = objects(helm("template", RELEASE, values=(graph, IMAGE)))
+    for name, pipeline in graph["pipelines"].items():
+        rows = templates(rendered, name)
+        assert set(rows) == {"DAG", *(stage["id"] for stage in pipeline["stages"])}
+        for stage in pipeline["stages"]:
+            row = rows[stage["id"]]
+            container = row["container"]
+            assert container["resources"]["requests"] == stage["resources"]
+            assert container["resources"]["limits"] == stage["resources"]
+            assert row["activeDeadlineSeconds"] == stage["timeout"]
+            assert row.get("retryStrategy", {"limit": "0"})["limit"] == str(stage["retries"])
+            assert container["command"][:3] == ["mlops", "stage", stage["stage"]]
+
+
+def test_a_gpu_is_asked_for_only_where_it_is_needed(helm: Helm) -> None:
+    for gpu in (0, 2):
+        rendered = objects(helm("template", RELEASE, values=(one_stage(gpu=gpu), IMAGE)))
+        resources = templates(rendered, "training")["train"]["container"]["resources"]
+        for limit in resources["requests"], resources["limits"]:
+            assert limit.get("nvidia.com/gpu", "0") == str(gpu)
+
+
+def test_numbers_stay_whole(helm: Helm) -> None:
+    """A JSON number is a float to helm, which prints a million as 1e+06."""
+    rendered = objects(helm("template", RELEASE, values=(one_stage(timeout=2592000), IMAGE)))
+    assert templates(rendered, "training")["train"]["activeDeadlineSeconds"] == 2592000
+
+
+def test_a_schedule_makes_a_cron_workflow(helm: Helm) -> None:
+    values = one_stage()
+    name = "CronWorkflow", f"{RELEASE}-training"
+    assert name not in objects(helm("template", RELEASE, values=(values, IMAGE)))
+    values["pipelines"]["training"]["schedule"] = "0 5 * * 1"
+    held = objects(helm("template", RELEASE, values=(values, IMAGE, {"suspend": True})))
+    spec = held[name]["spec"]
+    assert spec["schedules"] == ["0 5 * * 1"]
+    assert spec["timezone"] == "Etc/UTC"
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert spec["suspend"] is True
+
+
+def test_no_image_yet(helm: Helm, graph: Values) -> None:
+    rendered = objects(helm("template", RELEASE, values=(graph,)))
+    assert {kind for kind, _ in rendered} == {"ServiceAccount", "Role", "RoleBinding"}
+
+
+def test_a_digest_wins_over_a_tag(helm: Helm) -> None:
+    digest = "sha256:" + "0" * 64
+    values = one_stage(), IMAGE, {"image": {"digest": digest}}
+    container = templates(objects(helm("template", RELEASE, values=values)), "training")["train"]
+    assert container["container"]["image"] == f"{IMAGE['image']['repository']}@{digest}"
+
+
+def test_the_pods_are_restricted(helm: Helm) -> None:
+    rendered = objects(helm("template", RELEASE, values=(one_stage(), IMAGE)))
+    spec = rendered["WorkflowTemplate", f"{RELEASE}-training"]["spec"]
+    assert spec["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    patch = yaml.safe_load(spec["podSpecPatch"])
+    own = templates(rendered, "training")["train"]["container"]
+    for container in [own, *patch["initContainers"], *patch["containers"]]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+    assert [mount["mountPath"] for mount in own["volumeMounts"]] == ["/tmp"]
+    account = rendered["ServiceAccount", f"{RELEASE}-pipeline"]
+    assert account["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"imag": {}}, "imag"),
+        ({"image": {"repo": "a"}}, "repo"),
+        ({"image": {"tag": 1}}, "/image/tag"),
+        ({"image": {"digest": "sha256:abc"}}, "/image/digest"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
+        ({"image": {"repository": "team/app:v1"}}, "/image/repository"),
+        ({"env": {"A-B": "c"}}, "A-B"),
+        ({"env": {"A": {"secret": "b"}}}, "/env/A"),
+        ({"envFrom": "dvc-remote"}, "/envFrom"),
+        ({"envFrom": ["DVC_Remote"]}, "/envFrom/0"),
+        ({"serviceAccount": {"annotation": {}}}, "annotation"),
+        ({"serviceAccount": {"annotations": {"a": 1}}}, "/serviceAccount/annotations/a"),
+        ({"suspend": "no"}, "/suspend"),
+        ({"tolerations": [{"keys": "gpu"}]}, "keys"),
+        ({"nodeSelector": {"pool": True}}, "/nodeSelector/pool"),
+        (one_stage(needs="data"), "/pipelines/training/stages/0/needs"),
+        (one_stage(gpu="1"), "/pipelines/training/stages/0/gpu"),
+        (one_stage(timeout="30m"), "/pipelines/training/stages/0/timeout"),
+        (one_stage(resources={"cpu": "1", "ram": "1Gi"}), "ram"),
+        (one_stage(resources={"cpu": "1", "memory": "1GB"}), "/resources/memory"),
+        (one_stage(id="2nd"), "/pipelines/training/stages/0/id"),
+        (one_stage(retry=1), "retry"),
+        ({"pipelines": {"Training": {"schedule": "", "stages": []}}}, "Training"),
+        ({"pipelines": {"training": {"schedule": "weekly", "stages": []}}}, "/schedule"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_the_schema_names_what_is_wrong(helm: Helm, wrong: Values, named: str) -> None:
+    done = helm("template", RELEASE, values=(one_stage(), IMAGE, wrong))
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line.strip().startswith("- at ")]
+    assert any(named in line for line in lines), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((IMAGE,), "add -f orchestration/pipelines.json"),
+        ((one_stage(), {"image": {"tag": "v1"}}), "image.repository is empty"),
+    ],
+)
+def test_what_is_missing_is_said(helm: Helm, values: tuple[Values, ...], said: str) -> None:
+    done = helm("template", RELEASE, values=values)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_a_name_too_long_for_a_cron_workflow(helm: Helm) -> None:
+    values = one_stage()
+    values["pipelines"] = {"a" * 45: values["pipelines"]["training"]}
+    done = helm("template", RELEASE, values=(values, IMAGE))
+    assert "shorten the release's name or the pipeline's" in done.stderr
+
+
+def test_the_schema_agrees_with_that_of_the_pipelines(repo: Path) -> None:
+    ours = json.loads((repo / "deploy/chart/values.schema.json").read_text())["$defs"]
+    theirs = json.loads((repo / "orchestration/pipelines.schema.json").read_text())["$defs"]
+    assert {name: ours[name] for name in theirs} == theirs

@@ -1,0 +1,193 @@
+"""A Kubernetes cluster that is already there, and what a generated repo needs of its surroundings.
+
+KUBECONFIG leads to the cluster. Two commands take images into it:
+    $CLUSTER_BUILD_IMAGE -f DOCKERFILE --target TARGET -t localhost/NAME:TAG CONTEXT
+    $CLUSTER_LOAD_IMAGE localhost/NAME:TAG
+Pods must reach this machine by the node's address, or by $CLUSTER_HOST.
+"""
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Values = dict[str, Any]
+
+RELEASE = "late-flights"
+
+
+def command(*words: str, folder: Path | None = None, stdin: str | None = None) -> str:
+    """Run a command; give what it prints, and fail with what it says."""
+    done = subprocess.run(
+        words, cwd=folder, input=stdin, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"$ {shlex.join(words)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def cluster(need: Callable[[str], str]) -> str:
+    """The address by which pods reach this machine; skips where there is no cluster."""
+    for tool in ("kubectl", "helm", "argo"):
+        need(tool)
+    for name in ("KUBECONFIG", "CLUSTER_BUILD_IMAGE", "CLUSTER_LOAD_IMAGE"):
+        if not os.environ.get(name):
+            pytest.skip(f"{name} is not set: the pipelines do not run in a cluster")
+    kinds = ["kubectl", "get", "crd/workflows.argoproj.io", "--request-timeout=10s"]
+    done = subprocess.run(kinds, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no cluster with Argo Workflows: {done.stderr.strip()}")
+    path = 'jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}'
+    return os.environ.get("CLUSTER_HOST") or command("kubectl", "get", "nodes", "-o", path)
+
+
+@pytest.fixture(scope="session")
+def image(cluster: str) -> Callable[..., Values]:
+    """Build an image, load it into the cluster, give the chart's `image` values."""
+
+    def make(context: Path, *options: str) -> Values:
+        tag = f"t{uuid.uuid4().hex[:12]}"
+        name = f"localhost/mlops-tests/pipeline:{tag}"
+        build = shlex.split(os.environ["CLUSTER_BUILD_IMAGE"])
+        command(*build, *options, "-t", name, ".", folder=context)
+        command(*shlex.split(os.environ["CLUSTER_LOAD_IMAGE"]), name)
+        return {"image": {"repository": "localhost/mlops-tests/pipeline", "tag": tag}}
+
+    return make
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A namespace that enforces the restricted Pod Security Standard, with the chart in it."""
+
+    name: str
+    folder: Path
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        return command("kubectl", "-n", self.name, *words, stdin=stdin)
+
+    def install(self, chart: Path, *values: Values) -> None:
+        """Install the chart with these values, or upgrade it to them."""
+        words = ["helm", "upgrade", "--install", "-n", self.name, RELEASE, str(chart)]
+        for number, each in enumerate(values):
+            file = self.folder / f"values-{number}.json"
+            file.write_text(json.dumps(each))
+            words += ["--values", str(file)]
+        command(*words)
+
+    def run(self, pipeline: str, *options: str) -> Values:
+        """Submit a pipeline's workflow, wait for its end, give it."""
+        template = f"workflowtemplate/{RELEASE}-{pipeline}"
+        submit = ["argo", "-n", self.name, "submit", "--from", template, "-o", "name", *options]
+        name = command(*submit).strip()
+        subprocess.run(["argo", "-n", self.name, "wait", name], capture_output=True, check=False)
+        workflow: Values = json.loads(self.kubectl("get", "workflow", name, "-o", "json"))
+        return workflow
+
+    def log(self, workflow: Values) -> str:
+        name = workflow["metadata"]["name"]
+        return command("argo", "-n", self.name, "logs", name, "--no-color")
+
+
+@pytest.fixture(scope="session")
+def namespace(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
+    name = f"mlops-tests-{uuid.uuid4().hex[:8]}"
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": name, "labels": restricted}
+    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    command("kubectl", "create", "-f", "-", stdin=json.dumps(made))
+    yield Namespace(name, tmp_path_factory.mktemp("values"))
+    command("kubectl", "delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def s3(cluster: str) -> Iterator[str]:
+    """The endpoint of an S3 store in memory, with the bucket `dvc`; it takes any credentials."""
+    from moto.server import ThreadedMotoServer
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Else the first part of the host's name is taken for a bucket's.
+        patch.setenv("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "true")
+        server = ThreadedMotoServer(ip_address=cluster, port=0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        endpoint = f"http://{host}:{port}"
+        urllib.request.urlopen(signed(f"{endpoint}/dvc", "PUT")).close()
+        yield endpoint
+        server.stop()
+
+
+def signed(url: str, method: str = "GET") -> urllib.request.Request:
+    """A request with a signature of the right form, which is all that the store looks at."""
+    scope = "test/20260101/us-east-1/s3/aws4_request"
+    value = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
+    return urllib.request.Request(url, method=method, headers={"Authorization": value})
+
+
+@pytest.fixture(scope="session")
+def laptop(
+    cluster: str, render: Callable[..., Path], scenarios: dict[str, Any], git: Callable[..., str]
+) -> Path:
+    """A repo whose pipeline ran here; its commit has all but the dvc.lock of that run."""
+    repo = render(scenarios["argo-classification"])
+    git(repo, "init", "--quiet")
+    git(repo, "add", "--all")
+    git(repo, "commit", "--quiet", "--message", "Start")
+    command("make", "setup", "pipeline", "graph", folder=repo)
+    git(repo, "add", "--all", ":!dvc.lock")
+    git(repo, "commit", "--quiet", "--message", "Lock")
+    return repo
+
+
+@pytest.fixture(scope="session")
+def mlflow(cluster: str, laptop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an MLflow server with an empty store."""
+    with socket.create_server((cluster, 0)) as free:
+        port = free.getsockname()[1]
+    store = tmp_path_factory.mktemp("mlflow")
+    server = [
+        *(str(laptop / ".venv/bin/mlflow"), "server", "--workers", "1"),
+        *("--host", cluster, "--port", str(port), "--allowed-hosts", "*"),
+        *("--backend-store-uri", f"sqlite:///{store}/mlflow.db"),
+        *("--artifacts-destination", str(store / "artifacts")),
+    ]
+    env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    address = f"http://{cluster}:{port}"
+    with (store / "log").open("w") as log:
+        process = subprocess.Popen(
+            server, env=env, cwd=store, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            _wait(address + "/health", process, store / "log")
+            yield address
+        finally:
+            os.killpg(process.pid, 15)
+            process.wait()
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(120):
+        assert process.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(url).close()
+            return
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail(f"{url} does not answer: {log.read_text()}")
+
+
+def digests(lock: str) -> dict[str, str]:
+    """The digest of each out in a text of dvc.lock."""
+    stages = yaml.safe_load(lock)["stages"].values()
+    return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}
