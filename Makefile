@@ -29,6 +29,12 @@ $(CURDIR)/.uv/bin/uv:
 .PHONY: setup
 setup: .venv/ready  ## install what this checkout needs into .venv/
 
+.PHONY: tools
+tools:  ## build the command-line tools of the tests into .tools/ (needs Go): helm, argo, temporal
+	GOBIN=$(CURDIR)/.tools go install helm.sh/helm/v4/cmd/helm@v4.3.1
+	GOBIN=$(CURDIR)/.tools go install github.com/argoproj/argo-workflows/v4/cmd/argo@v4.0.5
+	GOBIN=$(CURDIR)/.tools go install github.com/temporalio/cli/cmd/temporal@v1.5.1
+
 .PHONY: demo
 demo: setup  ## generate the example into .demo/, run its pipeline, show what came out
 	@$(RUN) python hooks/demo.py $(DEMO)
@@ -60,7 +66,8 @@ cluster-test: setup  ## run a scenario's pipeline in the cluster that KUBECONFIG
 lint: setup  ## formatter, linter, types: this checkout, template/ and model_types/ as they lie
 	@$(UV) sync --frozen --quiet --all-groups
 	@$(RUN) ruff format --check . && $(RUN) ruff check .
-	@MYPYPATH=hooks:tests/smoke $(RUN) mypy --explicit-package-bases hooks tests
+	@MYPYPATH=hooks:tests/smoke $(RUN) mypy --explicit-package-bases --exclude tests/cluster hooks tests
+	@MYPYPATH=tests/cluster $(RUN) mypy --explicit-package-bases tests/cluster
 	@MYPYPATH=model_types $(RUN) mypy --explicit-package-bases $(wildcard model_types/*)
 
 .PHONY: format

@@ -15,25 +15,21 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from kube import Namespace, Values, command, signed
 
-Values = dict[str, Any]
-
-RELEASE = "late-flights"
-
-
-def command(*words: str, folder: Path | None = None, stdin: str | None = None) -> str:
-    """Run a command; give what it prints, and fail with what it says."""
-    done = subprocess.run(
-        words, cwd=folder, input=stdin, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"$ {shlex.join(words)}\n{done.stdout}{done.stderr}"
-    return done.stdout
+# A stage that somebody adds runs in the cluster too, after `make graph` and with no other edit.
+ADDED = """
+  summary:
+    cmd: cp reports/metrics.json summary.json
+    deps:
+      - reports/metrics.json
+    outs:
+      - summary.json
+"""
 
 
 @pytest.fixture(scope="session")
@@ -67,39 +63,6 @@ def image(cluster: str) -> Callable[..., Values]:
     return make
 
 
-@dataclass(frozen=True)
-class Namespace:
-    """A namespace that enforces the restricted Pod Security Standard, with the chart in it."""
-
-    name: str
-    folder: Path
-
-    def kubectl(self, *words: str, stdin: str | None = None) -> str:
-        return command("kubectl", "-n", self.name, *words, stdin=stdin)
-
-    def install(self, chart: Path, *values: Values) -> None:
-        """Install the chart with these values, or upgrade it to them."""
-        words = ["helm", "upgrade", "--install", "-n", self.name, RELEASE, str(chart)]
-        for number, each in enumerate(values):
-            file = self.folder / f"values-{number}.json"
-            file.write_text(json.dumps(each))
-            words += ["--values", str(file)]
-        command(*words)
-
-    def run(self, pipeline: str, *options: str) -> Values:
-        """Submit a pipeline's workflow, wait for its end, give it."""
-        template = f"workflowtemplate/{RELEASE}-{pipeline}"
-        submit = ["argo", "-n", self.name, "submit", "--from", template, "-o", "name", *options]
-        name = command(*submit).strip()
-        subprocess.run(["argo", "-n", self.name, "wait", name], capture_output=True, check=False)
-        workflow: Values = json.loads(self.kubectl("get", "workflow", name, "-o", "json"))
-        return workflow
-
-    def log(self, workflow: Values) -> str:
-        name = workflow["metadata"]["name"]
-        return command("argo", "-n", self.name, "logs", name, "--no-color")
-
-
 @pytest.fixture(scope="session")
 def namespace(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
     name = f"mlops-tests-{uuid.uuid4().hex[:8]}"
@@ -128,19 +91,14 @@ def s3(cluster: str) -> Iterator[str]:
         server.stop()
 
 
-def signed(url: str, method: str = "GET") -> urllib.request.Request:
-    """A request with a signature of the right form, which is all that the store looks at."""
-    scope = "test/20260101/us-east-1/s3/aws4_request"
-    value = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
-    return urllib.request.Request(url, method=method, headers={"Authorization": value})
-
-
 @pytest.fixture(scope="session")
 def laptop(
     cluster: str, render: Callable[..., Path], scenarios: dict[str, Any], git: Callable[..., str]
 ) -> Path:
     """A repo whose pipeline ran here; its commit has all but the dvc.lock of that run."""
     repo = render(scenarios["argo-classification"])
+    with (repo / "dvc.yaml").open("a") as file:
+        file.write(ADDED)
     git(repo, "init", "--quiet")
     git(repo, "add", "--all")
     git(repo, "commit", "--quiet", "--message", "Start")
@@ -185,9 +143,3 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         except OSError:
             time.sleep(0.5)
     pytest.fail(f"{url} does not answer: {log.read_text()}")
-
-
-def digests(lock: str) -> dict[str, str]:
-    """The digest of each out in a text of dvc.lock."""
-    stages = yaml.safe_load(lock)["stages"].values()
-    return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}

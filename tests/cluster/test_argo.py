@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Namespace, command, digests, signed
+from kube import Namespace, command, digests, signed
 
 Values = dict[str, Any]
 Image = Callable[..., Values]

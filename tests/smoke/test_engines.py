@@ -13,6 +13,15 @@ from repos import Repo
 
 Variant = Callable[[bool], Repo]
 
+ADDED = """
+  summary:
+    cmd: cp reports/metrics.json summary.json
+    deps:
+      - reports/metrics.json
+    outs:
+      - summary.json
+"""
+
 
 @pytest.fixture
 def engine(scenario: dict[str, str], root: Path) -> str:
@@ -30,15 +39,24 @@ def test_the_adaptor(repo: Repo, engine: str) -> None:
 def test_the_same_bytes_and_a_killed_stage_is_retried(
     trained: Repo, variant: Variant, engine: str
 ) -> None:
-    """The process of train is killed once; the digests of all outs are those of `dvc repro`."""
+    """The process of train is killed once; the digests of all outs are those of `dvc repro`.
+
+    A stage that somebody adds to dvc.yaml runs too, after `make graph` and with no other edit.
+    """
     repo = _with_environments(variant(False), trained)
+    with (repo.folder / "dvc.yaml").open("a") as file:
+        file.write(ADDED)
+    assert repo.run("make", "orchestrate").said.count("is stale: run `make graph`") == 1
+    assert repo.run("make", "graph").code == 0
     killer = _Killer(repo.folder, b"train")
     done = repo.run("make", "orchestrate")
     assert killer.killed
     assert done.code == 0
     runs = [*(repo.folder / ".dvc-remote" / "runs").iterdir()]
     assert len(runs) == 1
-    assert _digests(runs[0]) == trained.digests()
+    digests = _digests(runs[0])
+    assert digests.pop("summary.json") == digests["reports/metrics.json"]
+    assert digests == trained.digests()
     assert not (repo.folder / "data").exists()
 
 

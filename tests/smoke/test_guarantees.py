@@ -1,7 +1,9 @@
 """What the platform promises of a pipeline, each shown by breaking something on purpose."""
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from repos import Repo
@@ -118,6 +120,17 @@ def test_an_mlflow_that_is_away_is_said_in_one_line(variant: Variant) -> None:
     assert done.said.splitlines()[-1].startswith("mlops register: MLflow at http://127.0.0.1:9")
     assert "Traceback" not in done.said
     assert (repo.folder / "reports" / "registered.json").read_bytes() == verdict
+
+
+def test_stages_over_s3(repo: Repo, root: Path) -> None:
+    test = repo.folder / "tests" / "platform" / "test_stage_s3.py"
+    shutil.copy(root / "tests" / "smoke" / "stage_over_s3.py", test)
+    moto = ("--with", "moto[s3,server]>=5.2,<6")
+    try:
+        done = repo.run("uv", "run", "--frozen", *moto, "pytest", str(test))
+    finally:
+        test.unlink()
+    assert done.code == 0
 
 
 def _package(repo: Repo) -> str:

@@ -1,0 +1,15 @@
+"""`make demo`, as a stranger types it first."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_the_demo_trains_and_says_so(root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, root / "hooks" / "demo.py", tmp_path / "late flights"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0
+    _, _, summary = done.stdout.partition("is the champion")
+    for said in ("the model", "logistic", "roc_auc", "passed:", "version 1", "stage train", "cd "):
+        assert said in summary
