@@ -7,7 +7,7 @@ from there, since moto is nothing that a team's repo should install.
 import importlib.util
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_same_bytes_over_s3(toy: Any, bucket: Any) -> None:
     names = local.STAGES[:3]
     toy.run(*names)
-    found = {}
+    found: dict[str, str] = {}
     for lock in bucket.objects.filter(Prefix="dvc/runs/r1/"):
         stages = yaml.safe_load(lock.get()["Body"].read())["stages"].values()
         found |= {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
@@ -89,7 +89,7 @@ def test_no_credentials_and_no_bucket_are_one_line(
     else:
         monkeypatch.delenv(missing)
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    problem: Callable[..., Any] = toy.mlops("errors").Problem
+    problem: type[Exception] = toy.mlops("errors").Problem
     with pytest.raises(problem, match=r"the DVC remote s3://\w+/dvc fails: .*") as caught:
         toy.run("ingest")
     assert "\n" not in str(caught.value)

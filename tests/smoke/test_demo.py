@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def test_the_demo_trains_and_says_so(root: Path, tmp_path: Path) -> None:
-    command = [sys.executable, root / "hooks" / "demo.py", tmp_path / "late flights"]
+    command = [sys.executable, str(root / "hooks/demo.py"), str(tmp_path / "late flights")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     print(done.stdout, done.stderr)
     assert done.returncode == 0
