@@ -37,6 +37,7 @@ tools:  ## build the command-line tools of the tests into .tools/ (needs Go): he
 
 .PHONY: demo
 demo: setup  ## generate the example into .demo/, run its pipeline, show what came out
+	@rm -rf $(DEMO)
 	@$(RUN) python hooks/demo.py $(DEMO)
 
 .PHONY: new

@@ -4,6 +4,7 @@ usage: python hooks/new.py FOLDER [--answers FILE] [--ref REF]
 """
 
 import argparse
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import copier
 import yaml
-from copier.errors import CopierError
+from copier.errors import CopierAnswersInterrupt, CopierError
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 
@@ -35,6 +36,8 @@ def create(folder: Path, answers: dict[str, Any], *, ask: bool, ref: str | None 
         copier.run_copy(
             str(TEMPLATE), folder, data=answers, defaults=not ask, vcs_ref=ref, quiet=not ask
         )
+    except CopierAnswersInterrupt:
+        raise KeyboardInterrupt from None
     except (CopierError, ValueError) as error:
         raise Refusal(str(error)) from None
     _record_origin(folder / ".copier-answers.yml")
@@ -64,6 +67,7 @@ def _record_origin(answers_file: Path) -> None:
     origin = _git(TEMPLATE, "remote", "get-url", "origin", check=False)
     if not origin:
         return
+    origin = re.sub(r"^(https?://)[^/@]*@", r"\1", origin)  # no token in a team's repo
     local = Path(origin)
     source = str((TEMPLATE / local).resolve()) if (TEMPLATE / local).exists() else origin
     text = answers_file.read_text().splitlines(keepends=True)
@@ -107,7 +111,7 @@ def main() -> int:
         print(f"make new: {refusal}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("make new: stopped; nothing was made", file=sys.stderr)
+        print(f"make new: stopped; look into {given.folder} before you try again", file=sys.stderr)
         return 130
     print(f"\n{given.folder} is a git repository. What to type next:\n")
     print(f"    cd {given.folder}\n    make setup pipeline    # about two minutes the first time")

@@ -103,6 +103,10 @@ def test_every_stage_gets_what_its_meta_says(helm: Helm, graph: Values) -> None:
             assert container["resources"]["limits"] == stage["resources"]
             assert row["activeDeadlineSeconds"] == stage["timeout"]
             assert row.get("retryStrategy", {"limit": "0"})["limit"] == str(stage["retries"])
+            if stage["retries"]:
+                assert row["retryStrategy"]["retryPolicy"] == "Always"
+                # It would count from the first try, and end the retries of a long stage.
+                assert "maxDuration" not in row["retryStrategy"]["backoff"]
             assert container["command"][:3] == ["mlops", "stage", stage["stage"]]
 
 
@@ -177,6 +181,7 @@ def test_the_pods_are_restricted(helm: Helm) -> None:
         ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
         ({"image": {"repository": "team/app:v1"}}, "/image/repository"),
         ({"env": {"A-B": "c"}}, "A-B"),
+        ({"env": {"A": 1}}, "/env/A"),
         ({"env": {"A": {"secret": "b"}}}, "/env/A"),
         ({"envFrom": "dvc-remote"}, "/envFrom"),
         ({"envFrom": ["DVC_Remote"]}, "/envFrom/0"),

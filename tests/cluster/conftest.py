@@ -35,11 +35,11 @@ ADDED = """
 @pytest.fixture(scope="session")
 def cluster(need: Callable[[str], str]) -> str:
     """The address by which pods reach this machine; skips where there is no cluster."""
-    for tool in ("kubectl", "helm", "argo"):
-        need(tool)
     for name in ("KUBECONFIG", "CLUSTER_BUILD_IMAGE", "CLUSTER_LOAD_IMAGE"):
         if not os.environ.get(name):
             pytest.skip(f"{name} is not set: the pipelines do not run in a cluster")
+    for tool in ("kubectl", "helm", "argo"):
+        need(tool)
     kinds = ["kubectl", "get", "crd/workflows.argoproj.io", "--request-timeout=10s"]
     done = subprocess.run(kinds, capture_output=True, text=True, check=False)
     if done.returncode:

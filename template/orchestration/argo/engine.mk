@@ -6,13 +6,15 @@ orchestrate:  ## Argo Workflows needs a cluster; this says how to run a pipeline
 	@echo "  on this machine             make pipeline"
 	@echo "  in kubectl's cluster        make submit, after the chart is installed there:"
 	@echo "    helm upgrade --install NAME deploy/chart -f orchestration/pipelines.json --set image.repository=…,image.tag=…"
+	@echo "  a cluster to try it on      https://argo-workflows.readthedocs.io/en/latest/quick-start/"
 	@exit 1
 
 .PHONY: submit
 submit: setup  ## run a pipeline in kubectl's cluster: make submit [PIPELINE=training] [RELEASE=name of the chart's release]
 	@$(RUN) mlops graph --check
-	@argo submit --from "workflowtemplate/$${RELEASE:-$$($(RUN) mlops settings model_name)}-$(PIPELINE)" --log
+	@argo submit --from "workflowtemplate/$${RELEASE:-$$($(RUN) mlops settings model_name)}-$(PIPELINE)" --log --wait
 
 .PHONY: test-engine
 test-engine:  ## check the chart (needs helm)
-	@helm lint --strict deploy/chart --values orchestration/pipelines.json
+	@helm lint --strict deploy/chart --values orchestration/pipelines.json \
+		--set image.repository=example.com/pipeline,image.tag=none

@@ -29,7 +29,7 @@ def pipelines() -> dict[str, list[Stage]]:
 
 
 def build(name: str, stages: list[Stage], kind: Kind, run_id: str, backoff: str) -> BaseComponent:
-    """The pipeline; a task fails where its stage fails, `stage["retries"]` times over."""
+    """The pipeline; a stage that fails is tried again `stage["retries"]` times."""
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["name"]
 
     @dsl.pipeline(name=f"{project}-{name}")  # type: ignore[untyped-decorator]

@@ -159,7 +159,7 @@ def server() -> Iterator[Server]:
         environment = loop.run(start)
         yield Server(loop, environment.client)
         loop.run(environment.shutdown())
-    time.sleep(0.2)  # the SDK's threads return: see worker.leave
+    time.sleep(0.2)  # the SDK's threads return: see worker.command
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ class PipelineWorkflow:
 
 
 async def _execute(call: Call) -> None:
-    """Start the activity; anew where its worker went away, which is none of the stage's retries."""
+    """Start the activity; anew, with all its retries, where its worker stopped."""
     for spare in reversed(range(LOST_WORKERS + 1)):
         try:
             await workflow.execute_activity(

@@ -55,7 +55,12 @@ def test_a_rule_on_what_does_not_exist_is_an_error(mlops: Any, rules: dict[str, 
 
 
 def test_from_the_gate_to_the_registry_and_back(
-    mlops: Any, trained: Any, workspace: Path, edit_params: Any, capsys: pytest.CaptureFixture[str]
+    mlops: Any,
+    trained: Any,
+    workspace: Path,
+    edit_params: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One story, since each step needs the one before it and MLflow's store takes seconds."""
     gate, register, files = mlops("gate"), mlops("register"), mlops("files")
@@ -115,6 +120,10 @@ def test_from_the_gate_to_the_registry_and_back(
     with pytest.raises(problem, match=rf"{metric} less that of the champion \(version 1\) is 0\.0"):
         gate.run()
     assert mlops("tracking").champion().version == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(gate, "champion_scores", lambda _: pytest.fail("the champion was run"))
+        edit_params(gate={})
+        gate.run()
     edit_params(gate={"champion": {metric: {"min": 0}}})
     gate.run()
     register.run()

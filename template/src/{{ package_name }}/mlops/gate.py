@@ -66,7 +66,8 @@ def run() -> None:
     scores, slices = files.read_json(evaluate.METRICS), files.read_json(evaluate.SLICES)
     verdicts = list(judge(values, scores, slices))
     champion = tracking.champion()
-    if champion and champion.tags.get("model_digest") != files.digest(files.MODEL):
+    same = champion and champion.tags.get("model_digest") == files.digest(files.MODEL)
+    if values.champion and champion and not same:
         title = f"champion (version {champion.version})"
         verdicts += _differences(title, values.champion, scores, champion_scores(champion))
     passed = not any(verdict.broken for verdict in verdicts)

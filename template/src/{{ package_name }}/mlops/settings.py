@@ -56,7 +56,7 @@ def read(root: Path) -> Settings:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Problem(f"{file.name}: [tool.mlops] {where}: {first['msg']}") from None
-    uri = os.environ.get("MLFLOW_TRACKING_URI", settings.tracking_uri)
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or settings.tracking_uri
     return settings.model_copy(update={"tracking_uri": _absolute(uri, root)})
 
 

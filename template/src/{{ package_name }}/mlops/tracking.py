@@ -18,7 +18,7 @@ from . import evaluate, files, params
 from .errors import Problem
 from .settings import settings
 
-# A store that is away should be named in seconds: MLflow's own default is minutes of retries.
+# An HTTP store that is away should be named in seconds: MLflow's own default is minutes of retries.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -37,17 +37,12 @@ def connected() -> Iterator[Any]:
         Problem: MLflow does not answer, or refuses.
     """
     uri = settings().tracking_uri
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     # What MLflow's own database layer warns of is not for the reader of a pipeline's log.
     warnings.filterwarnings("ignore", module="mlflow|sqlalchemy")
-    import mlflow
     from mlflow.exceptions import MlflowException
 
     try:
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(uri)
-        yield mlflow.MlflowClient()
+        yield _client(uri)
     except MlflowException as error:
         reason = str(error).strip().splitlines()[0][:300]
         line = (
@@ -55,6 +50,20 @@ def connected() -> Iterator[Any]:
             " check MLFLOW_TRACKING_URI, or tracking-uri in pyproject.toml"
         )
         raise Problem(re.sub(r"//[^/@\s]+@", "//", line)) from None  # no password in a log
+
+
+def _client(uri: str) -> Any:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if uri.startswith("sqlite:///"):
+            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        return mlflow.MlflowClient()
+    except (ImportError, OSError) as error:  # a driver is not installed, a folder cannot be made
+        raise MlflowException(str(error) or type(error).__name__) from error
 
 
 def environment() -> dict[str, str]:
