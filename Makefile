@@ -22,6 +22,10 @@ $(CURDIR)/.uv/bin/uv:
 	@echo "uv is not on this machine: installing it into .uv/"
 	@python3 -m venv .uv && .uv/bin/pip install --quiet "uv>=0.9,<1"
 
+uv.lock: pyproject.toml | $(filter $(CURDIR)/%,$(UV))
+	@$(UV) lock --quiet
+	@touch $@
+
 .venv/ready: uv.lock | $(filter $(CURDIR)/%,$(UV))
 	@$(UV) sync --frozen --quiet
 	@touch $@

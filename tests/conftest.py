@@ -57,6 +57,19 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def added() -> str:
+    """A stage that somebody adds to dvc.yaml: it runs everywhere after `make graph`."""
+    return """
+  summary:
+    cmd: cp reports/metrics.json summary.json
+    deps:
+      - reports/metrics.json
+    outs:
+      - summary.json
+"""
+
+
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse every connection that this process would make."""
@@ -145,7 +158,7 @@ def need() -> Callable[[str], str]:
     def find(tool: str) -> str:
         if found := shutil.which(tool):
             return found
-        reason = f"{tool} is not on the PATH; type: make tools"
+        reason = f"{tool} is not on the PATH; `make tools` builds helm, argo and temporal"
         if os.environ.get("CI"):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)

@@ -21,16 +21,6 @@ from typing import Any
 import pytest
 from kube import Namespace, Values, command, signed
 
-# A stage that somebody adds runs in the cluster too, after `make graph` and with no other edit.
-ADDED = """
-  summary:
-    cmd: cp reports/metrics.json summary.json
-    deps:
-      - reports/metrics.json
-    outs:
-      - summary.json
-"""
-
 
 @pytest.fixture(scope="session")
 def cluster(need: Callable[[str], str]) -> str:
@@ -93,12 +83,16 @@ def s3(cluster: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def laptop(
-    cluster: str, render: Callable[..., Path], scenarios: dict[str, Any], git: Callable[..., str]
+    cluster: str,
+    render: Callable[..., Path],
+    scenarios: dict[str, Any],
+    git: Callable[..., str],
+    added: str,
 ) -> Path:
     """A repo whose pipeline ran here; its commit has all but the dvc.lock of that run."""
     repo = render(scenarios["argo-classification"])
     with (repo / "dvc.yaml").open("a") as file:
-        file.write(ADDED)
+        file.write(added)
     git(repo, "init", "--quiet")
     git(repo, "add", "--all")
     git(repo, "commit", "--quiet", "--message", "Start")

@@ -22,13 +22,7 @@ from configobj import ConfigObj
 pytestmark = pytest.mark.usefixtures("offline")
 
 # Where braces are somebody else's: templates that a tool of the repo renders later.
-BRACES = [
-    "*.j2",
-    "orchestration/airflow/*.py",
-    "deploy/chart/templates/*",
-    "deploy/argocd/*",
-    "deploy/platform/*",
-]
+BRACES = ["*.j2", "orchestration/airflow/*.py", "deploy/chart/templates/*"]
 # GitHub's expressions; they may stand beside Jinja's, so only they are taken out.
 EXPRESSIONS = re.compile(r"\${{.*?}}")
 
@@ -37,7 +31,7 @@ EXECUTABLE: set[str] = set()
 # The words that name an engine: none but the chosen one's may be in a path or in pyproject.toml.
 ENGINES = {
     "airflow": {"airflow"},
-    "argo": {"argo", "hera"},
+    "argo": {"argo"},
     "kubeflow": {"kubeflow", "kfp"},
     "temporal": {"temporal", "temporalio"},
 }
@@ -52,7 +46,6 @@ def test_files_parse(tree: Path) -> None:
     for name, text in _texts(tree):
         kind = "ini" if name == ".dvc/config" else Path(name).suffix
         parsers: dict[str, Callable[[str], object]] = {
-            ".ipynb": json.loads,
             ".json": json.loads,
             ".py": ast.parse,
             ".toml": tomllib.loads,

@@ -1,5 +1,6 @@
 """Every engine runs the same graph to the same bytes, outlives a kill, and stops at the gate."""
 
+import json
 import os
 import signal
 import threading
@@ -12,15 +13,6 @@ import yaml
 from repos import Repo
 
 Variant = Callable[[bool], Repo]
-
-ADDED = """
-  summary:
-    cmd: cp reports/metrics.json summary.json
-    deps:
-      - reports/metrics.json
-    outs:
-      - summary.json
-"""
 
 
 @pytest.fixture
@@ -43,6 +35,12 @@ def test_what_cannot_be_embedded_says_so(repo: Repo, scenario: dict[str, str]) -
 
 def test_the_adaptor(repo: Repo, engine: str) -> None:
     assert repo.run("make", "test-engine").code == 0
+    folder = repo.folder / "orchestration" / engine
+    mypy = (str(repo.folder / ".venv/bin/mypy"), "--config-file=", "--strict")
+    python = f"--python-executable={repo.folder}/.venv-engine/bin/python"
+    lenient = ("--no-warn-unused-ignores", "--ignore-missing-imports")
+    modules = sorted(path.name for path in folder.glob("*.py"))
+    assert Repo(folder, repo.env).run(*mypy, python, *lenient, *modules).code == 0
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +55,7 @@ def test_the_same_bytes_and_a_killed_stage_is_retried(
     engine: str,
     scenario: dict[str, str],
     laptops: dict[str, dict[str, str]],
+    added: str,
 ) -> None:
     """The process of train is killed once; the digests of all outs are those of `dvc repro`.
 
@@ -64,7 +63,7 @@ def test_the_same_bytes_and_a_killed_stage_is_retried(
     """
     repo = _with_environments(variant(False), trained)
     with (repo.folder / "dvc.yaml").open("a") as file:
-        file.write(ADDED)
+        file.write(added)
     assert repo.run("make", "orchestrate").said.count("is stale: run `make graph`") == 1
     assert repo.run("make", "graph").code == 0
     killer = _Killer(repo.folder, b"train")
@@ -78,6 +77,8 @@ def test_the_same_bytes_and_a_killed_stage_is_retried(
     assert digests == trained.digests()
     assert digests == laptops.setdefault(scenario["model_type"], digests)
     assert not (repo.folder / "data").exists()
+    lineage = json.loads(repo.run("mlops", "lineage", "1", "--json").said)
+    assert lineage["git_sha"].endswith("-dirty")  # dvc.yaml was edited
 
 
 def test_a_gate_that_fails_fails_the_run_and_unchanged_stages_are_skipped(

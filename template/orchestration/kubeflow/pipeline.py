@@ -8,6 +8,7 @@ field for the seconds before the five, with `--max-concurrency 1 --no-catchup`.
 
 import argparse
 import json
+import math
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -40,7 +41,11 @@ def build(name: str, stages: list[Stage], kind: Kind, run_id: str, backoff: str)
             task.set_caching_options(False)  # DVC knows what changed
             task.set_env_variable("MLOPS_ENGINE", "kubeflow")
             if stage["retries"]:
-                task.set_retry(stage["retries"], backoff_duration=backoff)
+                # Kubeflow's own limit, an hour from the first try, is less than a stage may take.
+                limit = (stage["retries"] + 1) * (stage["timeout"] + 3600)
+                task.set_retry(
+                    stage["retries"], backoff_duration=backoff, backoff_max_duration=f"{limit}s"
+                )
             tasks[stage["id"]] = task
 
     return pipeline
@@ -67,6 +72,9 @@ def container(image: str, env: Iterable[str] = (), secrets: Iterable[str] = ()) 
         task = named(dsl.container_component(run), stage)(run_id=run_id)
         cpu, memory = stage["resources"]["cpu"], stage["resources"]["memory"]
         task.set_cpu_request(cpu).set_cpu_limit(cpu)
+        # As many threads as the stage has cores, and not as the node has.
+        cores = int(cpu[:-1]) / 1000 if cpu.endswith("m") else float(cpu)
+        task.set_env_variable("OMP_NUM_THREADS", str(math.ceil(cores)))
         task.set_memory_request(memory).set_memory_limit(memory)
         if stage["gpu"]:
             task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(stage["gpu"])

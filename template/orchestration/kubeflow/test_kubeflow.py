@@ -193,7 +193,11 @@ def test_the_compiled_pipeline_is_the_graph(repo: Path, tmp_path: Path) -> None:
         assert resources.get("accelerator", {}).items() >= (gpu if stage["gpu"] else {}).items()
         assert ("accelerator" in resources) == bool(stage["gpu"])
         env = {variable["name"]: variable["value"] for variable in container["env"]}
-        assert env == {"MLOPS_ENGINE": "kubeflow", "MLFLOW_TRACKING_URI": "http://mlflow?a=b"}
+        assert env == {
+            "MLOPS_ENGINE": "kubeflow",
+            "MLFLOW_TRACKING_URI": "http://mlflow?a=b",
+            "OMP_NUM_THREADS": "1",
+        }
         pod = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][label]
         assert int(pod["activeDeadlineSeconds"]) == stage["timeout"]
         [secret] = pod["secretAsEnv"]

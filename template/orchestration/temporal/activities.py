@@ -21,8 +21,6 @@ MLOPS = REPO / ".venv/bin/mlops"
 POLL = 0.1
 GRACE = 10.0
 TAIL = 20
-# The command was not understood, not executable, not there: no retry cures that.
-HOPELESS = {2, 126, 127}
 
 
 @activity.defn
@@ -46,9 +44,9 @@ async def run_stage(call: Call) -> None:
         raise
 
 
-def failure(what: str, tail: Iterable[str], code: int | None = None) -> ApplicationError:
+def failure(what: str, tail: Iterable[str]) -> ApplicationError:
     """The error of a stage that failed: what happened, then the last lines of its output."""
-    return ApplicationError("\n".join([what, *tail]), non_retryable=code in HOPELESS)
+    return ApplicationError("\n".join([what, *tail]))
 
 
 def meaning(code: int) -> str:
@@ -99,7 +97,7 @@ async def _process(call: Call) -> None:
     if code is None:
         raise failure(f"ran longer than {call.stage.timeout} s", tail)
     if code:
-        raise failure(meaning(code), tail, code)
+        raise failure(meaning(code), tail)
 
 
 def _read(output: TextIO, stage: str, tail: deque[str]) -> None:

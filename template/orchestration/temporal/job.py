@@ -34,6 +34,13 @@ def manifest(call: Call, name: str, labels: dict[str, str]) -> dict[str, Any]:
         "env": [
             {"name": key, "value": value}
             for key, value in {"MLOPS_ENGINE": "temporal", **passed}.items()
+        ]
+        # As many threads as the stage has cores, and not as the node has.
+        + [
+            {
+                "name": "OMP_NUM_THREADS",
+                "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}},
+            }
         ],
         "envFrom": [{"secretRef": {"name": secret}} for secret in _list("MLOPS_SECRETS")],
         "resources": {"requests": resources, "limits": resources},
@@ -133,7 +140,7 @@ async def _follow(stage: str, name: str) -> None:
         if "Failed" in conditions:
             code = _exit_code(pod)
             what = state if code else f"{conditions['Failed']}, {state}"
-            raise failure(f"Job {name}: {what}", tail, code)
+            raise failure(f"Job {name}: {what}", tail)
         await asyncio.sleep(POLL)
 
 

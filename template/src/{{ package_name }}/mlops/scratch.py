@@ -3,13 +3,13 @@
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 
+from .commit import git, sha
 from .settings import Settings
 
 
@@ -43,8 +43,8 @@ def environment(conf: Settings, folder: Path, run_id: str) -> dict[str, str]:
         # The package of the copy comes before the installed one.
         "PYTHONPATH": f"{folder / 'src'}:{os.environ.get('PYTHONPATH', '')}".rstrip(":"),
     }
-    if "MLOPS_GIT_SHA" not in os.environ and (sha := _git(conf.root, "rev-parse", "HEAD")):
-        variables["MLOPS_GIT_SHA"] = sha.strip()
+    if "MLOPS_GIT_SHA" not in os.environ and (commit := sha(conf.root)):
+        variables["MLOPS_GIT_SHA"] = commit
     return variables
 
 
@@ -64,7 +64,7 @@ def _stop(*_: object) -> None:
 
 def _files(root: Path) -> Iterable[Path]:
     """The files that git tracks or would; where there is no git, all that .gitignore lets pass."""
-    listed = _git(root, "ls-files", "-coz", "--exclude-standard")
+    listed = git(root, "ls-files", "-coz", "--exclude-standard")
     if listed is not None:
         files = (Path(name) for name in listed.split("\0") if name)
         return (file for file in files if (root / file).is_file() or (root / file).is_symlink())
@@ -85,19 +85,6 @@ def _not_ignored(root: Path) -> Iterator[Path]:
         yield from (
             here / name for name in files if names[name] not in never and not ignored(names[name])
         )
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """What git prints; None where `root` is no work tree of its own, or git cannot read it."""
-    if not (root / ".git").exists():
-        return None
-    with suppress(FileNotFoundError):
-        result = subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=False
-        )
-        if result.returncode == 0:
-            return result.stdout
-    return None
 
 
 def _configure(root: Path, folder: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +20,9 @@ class Pipeline(BaseModel):
     schedule: str = Field(default="", pattern=r"^(\S+( \S+){4})?$")
 
 
+Label = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
+
+
 class Settings(BaseModel):
     """What the platform's modules know of the repo."""
 
@@ -30,7 +34,7 @@ class Settings(BaseModel):
     dependencies: list[str] = []
     package: str
     tracking_uri: str = Field(alias="tracking-uri")
-    pipelines: dict[str, Pipeline]
+    pipelines: dict[Label, Pipeline]
 
 
 def read(root: Path) -> Settings:

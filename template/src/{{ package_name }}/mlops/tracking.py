@@ -5,7 +5,6 @@ A stage that DVC skips needs to hand no run id on, and doing a thing twice chang
 
 import os
 import re
-import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 import yaml
 
 from . import evaluate, files, params
+from .commit import sha
 from .errors import Problem
 from .settings import settings
 
@@ -130,15 +130,8 @@ def origin() -> dict[str, str]:
 
 
 def git_sha() -> str:
-    """Give the commit of the repo, with `-dirty` where files differ from it; images name theirs."""
-    if sha := os.environ.get("MLOPS_GIT_SHA"):
-        return sha
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
+    """Give the commit of the repo; an image and an engine's stage are told theirs."""
+    return os.environ.get("MLOPS_GIT_SHA") or sha(settings().root) or "unknown"
 
 
 def champion() -> Any | None:
