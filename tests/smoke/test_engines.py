@@ -35,12 +35,6 @@ def test_what_cannot_be_embedded_says_so(repo: Repo, scenario: dict[str, str]) -
 
 def test_the_adaptor(repo: Repo, engine: str) -> None:
     assert repo.run("make", "test-engine").code == 0
-    folder = repo.folder / "orchestration" / engine
-    mypy = (str(repo.folder / ".venv/bin/mypy"), "--config-file=", "--strict")
-    python = f"--python-executable={repo.folder}/.venv-engine/bin/python"
-    lenient = ("--no-warn-unused-ignores", "--ignore-missing-imports")
-    modules = sorted(path.name for path in folder.glob("*.py"))
-    assert Repo(folder, repo.env).run(*mypy, python, *lenient, *modules).code == 0
 
 
 @pytest.fixture(scope="session")
