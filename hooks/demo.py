@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from new import Refusal, create
+from new import create
+from shared import Refusal
 
 STAGE = re.compile(r"Running stage '([^']+)'")
 
@@ -60,11 +61,12 @@ def summary(folder: Path, clock: Clock) -> str:
         return json.loads((folder / "reports" / name).read_text())
 
     scores, gate, registered = read("metrics.json"), read("gate.json"), read("registered.json")
-    names = sorted(name for name, value in scores.items() if isinstance(value, float))
-    lines = ["", f"{'':<14}" + "".join(f"{name:>19}" for name in names)]
-    for model, found in {"the model": scores, **scores["baselines"]}.items():
-        numbers = "".join(f"{found[name]:>19.4f}" if name in found else " " * 19 for name in names)
-        lines.append(f"{model:<14}{numbers}")
+    models = {"the model": scores, **scores["baselines"]}
+    lines = ["", f"{'':<22}" + "".join(f"{model:>16}" for model in models)]
+    for name in sorted(name for name, value in scores.items() if isinstance(value, float)):
+        found = [model.get(name) for model in models.values()]
+        numbers = ("" if value is None else f"{value:.4f}" for value in found)
+        lines.append(f"{name:<22}" + "".join(f"{number:>16}" for number in numbers))
     kept = sum(not rule["broken"] for rule in gate["rules"])
     lines += [
         "",

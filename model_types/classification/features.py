@@ -28,15 +28,20 @@ def build(raw: Mapping[str, pd.DataFrame], params: Params) -> dict[str, pd.DataF
     }
 
 
-def examples(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Give a row a flight that arrived, at the time of its scheduled departure."""
-    flights = raw["flights"].dropna(subset="arr_delay")
+def requests(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
+    """Give a row a flight, at the time of its scheduled departure."""
+    flights = raw["flights"]
     local = flights["event_timestamp"].dt.tz_convert("America/New_York")
     return flights[["event_timestamp", "origin", "dest", "carrier", "distance"]].assign(
-        hour=local.dt.hour,
-        weekday=local.dt.weekday,
-        late=flights["arr_delay"] > params.late_minutes,
+        hour=local.dt.hour, weekday=local.dt.weekday
     )
+
+
+def examples(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
+    """Give the requests of the flights that arrived, and whether they were late."""
+    flights = raw["flights"].dropna(subset="arr_delay")
+    asked = requests({"flights": flights}, params)
+    return asked.assign(late=flights["arr_delay"] > params.late_minutes)
 
 
 def _recent_delays(flights: pd.DataFrame, key: str, hours: int) -> pd.DataFrame:

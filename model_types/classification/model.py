@@ -1,12 +1,15 @@
 """How to fit, predict and explain: gradient-boosted trees on the features as they are."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from .mlops import single_row
 from .schema import Features
 
 INPUTS = list(Features.to_schema().columns)
@@ -50,13 +53,24 @@ def train(train: pd.DataFrame, valid: pd.DataFrame, params: Params) -> lgb.Boost
 
 def predict(model: lgb.Booster, rows: pd.DataFrame) -> pd.DataFrame:
     """Give the probability of a late arrival; a category never seen counts as missing."""
-    probability = model.predict(_inputs(rows)) if len(rows) else np.empty(0)
+    probability = model.predict(_numbers(model, rows)) if len(rows) else np.empty(0)
     return pd.DataFrame({"probability": np.asarray(probability)}, index=rows.index)
+
+
+def row_predictor(model: lgb.Booster) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Give a function that says of one row what `predict` does, in a fraction of the time."""
+    codes, probability = _codes(model), single_row.predictor(model)
+
+    def predict_row(row: Mapping[str, Any]) -> dict[str, Any]:
+        numbers = [codes[n].get(row[n], np.nan) if n in codes else row[n] for n in INPUTS]
+        return {"probability": probability(numbers)}
+
+    return predict_row
 
 
 def explain(model: lgb.Booster, rows: pd.DataFrame) -> pd.DataFrame:
     """Give each feature's contribution to the log-odds (exact TreeSHAP)."""
-    contributions = np.asarray(model.predict(_inputs(rows), pred_contrib=True))
+    contributions = np.asarray(model.predict(_numbers(model, rows), pred_contrib=True))
     return pd.DataFrame(contributions[:, :-1], index=rows.index, columns=INPUTS)
 
 
@@ -72,3 +86,20 @@ def load(folder: Path) -> lgb.Booster:
 
 def _inputs(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[INPUTS].astype(dict.fromkeys(CATEGORIES, "category"))
+
+
+def _numbers(model: lgb.Booster, rows: pd.DataFrame) -> np.ndarray:
+    """What LightGBM makes of `_inputs` by itself, but in a tenth of the time for one row."""
+    codes = _codes(model)
+    numbers = np.empty((len(rows), len(INPUTS)))
+    for place, name in enumerate(INPUTS):
+        values = rows[name].to_numpy()
+        if name in codes:
+            values = [codes[name].get(value, np.nan) for value in values]
+        numbers[:, place] = values
+    return numbers
+
+
+def _codes(model: lgb.Booster) -> dict[str, dict[Any, int]]:
+    known = zip(CATEGORIES, model.pandas_categorical or [], strict=True)
+    return {name: {value: code for code, value in enumerate(values)} for name, values in known}

@@ -73,4 +73,14 @@ class Predictions(pa.DataFrameModel):
     probability: Series[float] = pa.Field(ge=0, le=1)
 
 
+# One request to the API: what Feast does not know. The API's page shows it.
+EXAMPLE = {
+    "origin": "JFK",
+    "dest": "SFO",
+    "carrier": "B6",
+    "distance": 2586,
+    "hour": 17,
+    "weekday": 4,
+}
+
 RAW: dict[str, type[pa.DataFrameModel]] = {"flights": Flights, "weather": Weather}

@@ -107,7 +107,9 @@ def test_every_stage_gets_what_its_meta_says(helm: Helm, graph: Values) -> None:
                 assert row["retryStrategy"]["retryPolicy"] == "Always"
                 # It would count from the first try, and end the retries of a long stage.
                 assert "maxDuration" not in row["retryStrategy"]["backoff"]
-            assert container["command"][:3] == ["mlops", "stage", stage["stage"]]
+            parameters = ["--run-id", "{{workflow.parameters.run-id}}"]
+            parameters += ["--date", "{{workflow.parameters.date}}"]
+            assert container["command"] == ["mlops", "stage", stage["stage"], *parameters]
 
 
 def test_a_gpu_is_asked_for_only_where_it_is_needed(helm: Helm) -> None:
@@ -130,16 +132,42 @@ def test_a_schedule_makes_a_cron_workflow(helm: Helm) -> None:
     assert name not in objects(helm("template", RELEASE, values=(values, IMAGE)))
     values["pipelines"]["training"]["schedule"] = "0 5 * * 1"
     held = objects(helm("template", RELEASE, values=(values, IMAGE, {"suspend": True})))
+    parameters = held["WorkflowTemplate", name[1]]["spec"]["arguments"]["parameters"]
+    assert {"name": "date", "value": ""} in parameters
     spec = held[name]["spec"]
+    due = {"name": "date", "value": "{{workflow.scheduledTime}}"}
+    assert spec["workflowSpec"]["arguments"]["parameters"] == [due]
     assert spec["schedules"] == ["0 5 * * 1"]
     assert spec["timezone"] == "Etc/UTC"
     assert spec["concurrencyPolicy"] == "Forbid"
     assert spec["suspend"] is True
 
 
+@pytest.mark.parametrize(
+    ("suspend", "held"),
+    [
+        (False, set()),
+        ([], set()),
+        (["training"], {"training"}),
+        (["training", "batch"], {"training", "batch"}),
+        (True, {"training", "batch"}),
+    ],
+)
+def test_a_pipeline_is_suspended_by_its_name(
+    helm: Helm, graph: Values, suspend: Any, held: set[str]
+) -> None:
+    rendered = objects(helm("template", RELEASE, values=(graph, IMAGE, {"suspend": suspend})))
+    crons = {name: each["spec"] for (kind, name), each in rendered.items() if "Cron" in kind}
+    assert crons.keys() == {f"{RELEASE}-training", f"{RELEASE}-batch"}
+    assert {name for name, spec in crons.items() if spec["suspend"]} == {
+        f"{RELEASE}-{name}" for name in held
+    }
+
+
 def test_no_image_yet(helm: Helm, graph: Values) -> None:
     rendered = objects(helm("template", RELEASE, values=(graph,)))
-    assert {kind for kind, _ in rendered} == {"ServiceAccount", "Role", "RoleBinding"}
+    kinds = {"NetworkPolicy", "ServiceAccount", "Role", "RoleBinding"}
+    assert {kind for kind, _ in rendered} == kinds
 
 
 def test_a_digest_wins_over_a_tag(helm: Helm) -> None:
@@ -188,6 +216,8 @@ def test_the_pods_are_restricted(helm: Helm) -> None:
         ({"serviceAccount": {"annotation": {}}}, "annotation"),
         ({"serviceAccount": {"annotations": {"a": 1}}}, "/serviceAccount/annotations/a"),
         ({"suspend": "no"}, "/suspend"),
+        ({"suspend": ["Training"]}, "/suspend/0"),
+        ({"suspend": ["training", "training"]}, "/suspend"),
         ({"tolerations": [{"keys": "gpu"}]}, "keys"),
         ({"nodeSelector": {"pool": True}}, "/nodeSelector/pool"),
         (one_stage(needs="data"), "/pipelines/training/stages/0/needs"),
@@ -199,6 +229,48 @@ def test_the_pods_are_restricted(helm: Helm) -> None:
         (one_stage(retry=1), "retry"),
         ({"pipelines": {"Training": {"schedule": "", "stages": []}}}, "Training"),
         ({"pipelines": {"training": {"schedule": "weekly", "stages": []}}}, "/schedule"),
+        ({"servin": {}}, "servin"),
+        ({"serving": {"replica": 2}}, "replica"),
+        ({"serving": {"replicas": 0}}, "/serving/replicas"),
+        ({"serving": {"replicas": "2"}}, "/serving/replicas"),
+        ({"serving": {"maxReplicas": 2.5}}, "/serving/maxReplicas"),
+        ({"serving": {"targetCPU": 0}}, "/serving/targetCPU"),
+        ({"serving": {"gpu": -1}}, "/serving/gpu"),
+        ({"serving": {"drainSeconds": "5s"}}, "/serving/drainSeconds"),
+        ({"serving": {"model": {"version": 3}}}, "/serving/model/version"),
+        ({"serving": {"model": {"version": "v3"}}}, "/serving/model/version"),
+        ({"serving": {"model": {"digest": "sha256:00"}}}, "/serving/model/digest"),
+        ({"serving": {"model": {"name": "a"}}}, "name"),
+        ({"serving": {"image": {"digest": "0" * 64}}}, "/serving/image/digest"),
+        ({"serving": {"image": {"pullPolicy": "Always"}}}, "pullPolicy"),
+        ({"serving": {"resources": {"requests": {"cpu": "half"}}}}, "/resources/requests/cpu"),
+        ({"serving": {"resources": {"limit": {}}}}, "limit"),
+        ({"serving": {"env": {"PORT": 80}}}, "/serving/env/PORT"),
+        ({"serving": {"allowFrom": {"gateway": {}}}}, "/serving/allowFrom/gateway"),
+        ({"serving": {"allowFrom": {"lan": {"cidrs": ["10.0.0.1"]}}}}, "/lan/cidrs/0"),
+        ({"serving": {"allowFrom": {"Gateway": {"namespaces": ["a"]}}}}, "Gateway"),
+        ({"serving": {"route": {"parentRefs": [{"namespace": "a"}]}}}, "/route/parentRefs/0"),
+        ({"serving": {"route": {"hostnames": ["https://a"]}}}, "/route/hostnames/0"),
+        ({"serving": {"canary": {"weight": 101}}}, "/serving/canary/weight"),
+        ({"serving": {"canary": {"weight": -1}}}, "/serving/canary/weight"),
+        ({"serving": {"canary": {"weight": "10%"}}}, "/serving/canary/weight"),
+        ({"serving": {"canary": {"wieght": 10}}}, "wieght"),
+        ({"serving": {"shadow": {"percent": 200}}}, "/serving/shadow/percent"),
+        ({"serving": {"challenger": {"version": "latest"}}}, "/serving/challenger/version"),
+        ({"dashboard": {"port": 80}}, "port"),
+        ({"dashboard": {"image": {"tag": "a b"}}}, "/dashboard/image/tag"),
+        ({"engine": {"secretKeys": {"s3": "KEY"}}}, "/engine/secretKeys/s3"),
+        ({"engine": {"image": "worker:1"}}, "/engine/image"),
+        ({"monitoring": True}, "/monitoring"),
+        ({"monitoring": {"enabled": "yes"}}, "/monitoring/enabled"),
+        ({"networkPolicy": {"egress": {"db": {}}}}, "/networkPolicy/egress/db"),
+        ({"networkPolicy": {"egress": {"db": {"ports": [0]}}}}, "/egress/db/ports/0"),
+        (
+            {"networkPolicy": {"egress": {"db": {"ports": [1], "protocols": ["ICMP"]}}}},
+            "/protocols/0",
+        ),
+        ({"externalSecrets": {"dvc": {"key": "a"}}}, "/externalSecrets/dvc"),
+        ({"externalSecrets": {"dvc": {"store": "a", "key": "b", "kind": "Vault"}}}, "/dvc/kind"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -214,6 +286,10 @@ def test_the_schema_names_what_is_wrong(helm: Helm, wrong: Values, named: str) -
     [
         ((IMAGE,), "add -f orchestration/pipelines.json"),
         ((one_stage(), {"image": {"tag": "v1"}}), "image.repository is empty"),
+        (
+            (one_stage(), {"suspend": ["batch"]}),
+            "suspend: there is no pipeline batch, but training",
+        ),
     ],
 )
 def test_what_is_missing_is_said(helm: Helm, values: tuple[Values, ...], said: str) -> None:

@@ -11,7 +11,6 @@ import os
 import shlex
 import socket
 import subprocess
-import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,7 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kube import Namespace, Values, command, signed
+from kube import Namespace, Values, command, signed, wait
+
+# What `make images` takes for buildah: it builds with what this machine needs.
+TOOL = """\
+#!/bin/sh
+case $1 in
+build) shift; exec {build} "$@" ;;
+*) exec buildah "$@" ;;
+esac
+"""
 
 
 @pytest.fixture(scope="session")
@@ -42,15 +50,23 @@ def cluster(need: Callable[[str], str]) -> str:
 def image(cluster: str) -> Callable[..., Values]:
     """Build an image, load it into the cluster, give the chart's `image` values."""
 
-    def make(context: Path, *options: str) -> Values:
-        tag = f"t{uuid.uuid4().hex[:12]}"
-        name = f"localhost/mlops-tests/pipeline:{tag}"
+    def make(context: Path, *options: str, name: str = "pipeline") -> Values:
+        repository, tag = f"localhost/mlops-tests/{name}", f"t{uuid.uuid4().hex[:12]}"
         build = shlex.split(os.environ["CLUSTER_BUILD_IMAGE"])
-        command(*build, *options, "-t", name, ".", folder=context)
-        command(*shlex.split(os.environ["CLUSTER_LOAD_IMAGE"]), name)
-        return {"image": {"repository": "localhost/mlops-tests/pipeline", "tag": tag}}
+        command(*build, *options, "-t", f"{repository}:{tag}", ".", folder=context)
+        command(*shlex.split(os.environ["CLUSTER_LOAD_IMAGE"]), f"{repository}:{tag}")
+        return {"image": {"repository": repository, "tag": tag}}
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tool(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The CONTAINER_TOOL of `make images`."""
+    path = tmp_path_factory.mktemp("tool") / "buildah"
+    path.write_text(TOOL.format(build=os.environ["CLUSTER_BUILD_IMAGE"]))
+    path.chmod(0o755)
+    return str(path)
 
 
 @pytest.fixture(scope="session")
@@ -121,19 +137,24 @@ def mlflow(cluster: str, laptop: Path, tmp_path_factory: pytest.TempPathFactory)
             server, env=env, cwd=store, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            _wait(address + "/health", process, store / "log")
+            wait(address + "/health", process, store / "log")
             yield address
         finally:
             os.killpg(process.pid, 15)
             process.wait()
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(120):
-        assert process.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(url).close()
-            return
-        except OSError:
-            time.sleep(0.5)
-    pytest.fail(f"{url} does not answer: {log.read_text()}")
+@pytest.fixture(scope="session")
+def surroundings(namespace: Namespace, s3: str, mlflow: str) -> Values:
+    """Values that lead the stages to the remote and to MLflow; the Secret is there."""
+    keys = ["--from-literal=AWS_ACCESS_KEY_ID=test", "--from-literal=AWS_SECRET_ACCESS_KEY=test"]
+    namespace.kubectl("create", "secret", "generic", "dvc-remote", *keys)
+    env = {
+        "AWS_ENDPOINT_URL": s3,
+        "AWS_REGION": "us-east-1",
+        "MLFLOW_TRACKING_URI": mlflow,
+        "MLOPS_DVC_REMOTE": "s3://dvc/late-flights",
+        "MLOPS_PREDICTIONS": "s3://dvc/predictions",
+        "AWS_ALLOW_HTTP": "true",
+    }
+    return {"env": env, "envFrom": ["dvc-remote"]}

@@ -3,6 +3,7 @@
 import json
 import shlex
 import subprocess
+import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,18 @@ def command(*words: str, folder: Path | None = None, stdin: str | None = None) -
     )
     assert done.returncode == 0, f"$ {shlex.join(words)}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def nobodys(image: str, commit: str) -> str:
+    """What buildah says of an image, which is nobody's and of this commit."""
+    text = command("buildah", "inspect", "--type", "image", image)
+    config = json.loads(text)["OCIv1"]["config"]
+    assert config["User"] == "65532:65532"
+    assert config["Labels"].items() >= {
+        ("org.opencontainers.image.revision", commit),
+        ("org.opencontainers.image.version", "0.1.0"),
+    }
+    return text
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,18 @@ def signed(url: str, method: str = "GET") -> urllib.request.Request:
     scope = "test/20260101/us-east-1/s3/aws4_request"
     value = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
     return urllib.request.Request(url, method=method, headers={"Authorization": value})
+
+
+def wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers; fail with its log where it does not."""
+    for _ in range(120):
+        assert process.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(url).close()
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"{url} does not answer: {log.read_text()}")
 
 
 def digests(lock: str) -> dict[str, str]:

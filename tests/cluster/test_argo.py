@@ -1,6 +1,7 @@
 """The pipeline of a generated repo as an Argo workflow, every stage in a pod of its own."""
 
 import json
+import re
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -34,20 +35,6 @@ def checkout(
     git(laptop, "clone", "--quiet", str(laptop), str(clone))
     assert not (clone / "dvc.lock").exists()
     return clone
-
-
-@pytest.fixture(scope="module")
-def surroundings(namespace: Namespace, s3: str, mlflow: str) -> Values:
-    """Values that lead the stages to the remote and to MLflow; the Secret is there."""
-    keys = ["--from-literal=AWS_ACCESS_KEY_ID=test", "--from-literal=AWS_SECRET_ACCESS_KEY=test"]
-    namespace.kubectl("create", "secret", "generic", "dvc-remote", *keys)
-    env = {
-        "AWS_ENDPOINT_URL": s3,
-        "AWS_REGION": "us-east-1",
-        "MLFLOW_TRACKING_URI": mlflow,
-        "MLOPS_DVC_REMOTE": "s3://dvc/late-flights",
-    }
-    return {"env": env, "envFrom": ["dvc-remote"]}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +91,24 @@ def test_every_stage_succeeds_in_its_pod(run: Values, graph: Values, namespace: 
 def test_the_digests_are_the_laptops(run: Values, laptop: Path, graph: Values, s3: str) -> None:
     stages = [stage["id"] for stage in graph["pipelines"]["training"]["stages"]]
     assert entries(s3, run["metadata"]["uid"], stages) == digests((laptop / "dvc.lock").read_text())
+
+
+def test_a_batch_of_a_day_is_the_laptops(
+    run: Values, laptop: Path, graph: Values, namespace: Namespace, s3: str
+) -> None:
+    """Scored by the version that the pipeline's run registered, each shard in a pod of its own."""
+    day = "2013-12-30"
+    batch = namespace.run("batch", "-p", f"date={day}")
+    said = namespace.log(batch)
+    assert batch["status"]["phase"] == "Succeeded", said
+    assert re.search(rf"{day}: [1-9][\d,]* predictions of version 1 are in", said)
+    command("make", "batch", f"DATE={day}", folder=laptop)
+    stages = [stage["id"] for stage in graph["pipelines"]["batch"]["stages"]]
+    shards = [name for name in stages if name.startswith("score-")]
+    there = entries(s3, batch["metadata"]["uid"], [f"batch/{name}" for name in ["rows", *shards]])
+    here = digests((laptop / "batch/dvc.lock").read_text())
+    assert len(there) == 1 + len(shards) > 2
+    assert there == {name: here[name] for name in there}
 
 
 def test_a_failed_gate_fails_the_run(

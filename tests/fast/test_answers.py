@@ -42,6 +42,15 @@ GOOD = [
     ("dvc_remote_url", "gs://bucket"),
     ("dvc_remote_url", "/mnt/share/dvc"),
     ("dvc_remote_url", "ssh://user@host.example.com:2222/path"),
+    ("team", ""),
+    ("team", "@octocat"),
+    ("team", "@my-org/my.team_2"),
+    ("team", "@my-org/models/late-flights"),
+    ("platform_team", "ml.platform+repos@mail.example.com"),
+    ("repo_url", "https://git.example.com:8443/a/b.c/late-flights"),
+    ("repo_url", "git@git.example.com:my-org/late-flights.git"),
+    ("repo_url", "ssh://git@git.example.com:2222/~me/late-flights.git"),
+    ("repo_url", "git://host.cluster.local:9418/late-flights"),
 ]
 
 BAD = [
@@ -101,6 +110,27 @@ BAD = [
     ("dvc_remote_url", "'s3://bucket'"),
     ("dvc_remote_url", "s3://bucket\nurl = s3://other"),
     ("dvc_remote_url", "https://user:password@dvc.example.com/x"),
+    ("team", "my-team"),
+    ("team", "@"),
+    ("team", "@my-org/"),
+    ("team", "@a @b"),
+    ("team", "@a\n* @b"),
+    ("team", "@a #"),
+    ("platform_team", '@a"'),
+    ("platform_team", "a@b"),
+    ("platform_team", "@aé"),
+    ("repo_url", ""),
+    ("repo_url", "my-org/late-flights"),
+    ("repo_url", "https://"),
+    ("repo_url", "file:///srv/late-flights.git"),
+    ("repo_url", "https://git.example.com/*"),
+    ("repo_url", "https://git.example.com/a b"),
+    ("repo_url", "https://git.example.com/a:"),
+    ("repo_url", "https://git.example.com/a\n- '*'"),
+    ("repo_url", "https://git.example.com/{{ .env }}"),
+    ("repo_url", "https://me:hidden@git.example.com/a.git"),
+    ("repo_url", "https://token@git.example.com/a.git"),
+    ("repo_url", "ssh://git:hidden@git.example.com/a.git"),
 ]
 
 NAMES = [
@@ -220,6 +250,20 @@ def test_derived_names_hold_and_pass_their_own_validators(resolve: Resolve, name
     assert again == derived
 
 
+@pytest.mark.parametrize(
+    ("answers", "url"),
+    [
+        ({}, "https://github.com/my-org/late-flights.git"),
+        ({"git_host": "gitlab", "project_slug": "x"}, "https://gitlab.com/my-org/x.git"),
+        ({"git_host": "none"}, "https://git.example.com/my-org/late-flights.git"),
+        ({"team": "@acme/flights"}, "https://github.com/acme/late-flights.git"),
+        ({"team": "me@example.com"}, "https://github.com/my-org/late-flights.git"),
+    ],
+)
+def test_the_repos_address_is_guessed(resolve: Resolve, answers: dict[str, str], url: str) -> None:
+    assert resolve(**answers)["repo_url"] == url
+
+
 def test_a_name_with_nothing_to_derive_from_gives_a_plain_slug(resolve: Resolve) -> None:
     slug = resolve(project_name="日本")["project_slug"]
     parts = slug.split("-")
@@ -240,7 +284,12 @@ def test_reserved_names_cover_what_the_repo_depends_on(reserved: set[str], tree:
     project = tomllib.loads((tree / "pyproject.toml").read_text())
     wanted = [
         *project["project"]["dependencies"],
-        *(line for group in project["dependency-groups"].values() for line in group),
+        *(
+            line
+            for group in project["dependency-groups"].values()
+            for line in group
+            if isinstance(line, str)  # and not the name of another group
+        ),
         *project["build-system"]["requires"],
     ]
     names = {re.split(r"[^\w.-]", line.lower())[0] for line in wanted}
@@ -286,10 +335,10 @@ def test_three_questions_are_asked_and_the_others_have_a_default(
     ]
     assert asked == ["project_name", "model_type", "orchestrator"]
     answered = {name: value for name, value in questions.items() if value.get("when", True)}
-    assert len(answered) <= 12
+    assert len(answered) <= 13
     for name, question in answered.items():
         assert question["help"].strip(), name
-        assert question["default"], name
+        assert question["default"] is not None, name
         assert question.get("validator") or question.get("choices"), name
         assert not question.get("secret"), f"{name}: Copier would not record it"
 

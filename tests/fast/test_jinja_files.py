@@ -11,22 +11,36 @@ import jinja2.meta
 import pytest
 
 INCLUDE = re.compile(r"{% include 'model_types/' ~ model_type ~ '(/[\w./]+)' -?%}")
+FILTER = re.compile(r"{% filter replace\('from ' ~ model_type ~ ' import', .*?%}")
 
 # A new file or answer is a decision: write it down here, and say why a static file would not do.
 CARRIES = {
     ".dvc/config": {"dvc_remote_url"},
+    ".gitattributes": {"ownership"},
+    "CODEOWNERS": {"ownership", "team"},
     "README.md": {
+        "components",
         "description",
         "dvc_remote_url",
         "mlflow_tracking_uri",
+        "ownership",
         "package_name",
         "project_name",
+        "repo_url",
     },
+    "deploy/argocd/access.yaml": {"orchestrator", "project_slug", "repo_url"},
+    "deploy/argocd/applicationset.yaml": {"project_slug", "repo_url"},
     "deploy/chart/Chart.yaml": {"description", "project_slug"},
+    "deploy/envs/prod/kustomization.yaml": {"project_slug"},
+    "deploy/envs/staging/kustomization.yaml": {"project_slug"},
     "feature_repo/definitions.py": {"model_type"},
     "feature_repo/feature_store.yaml": {"package_name"},
+    # It imports the package by its name, as the tests do.
+    "notebooks/explore.ipynb": {"model_type", "package_name"},
+    "orchestration/pipelines.json": {"components"},
     "params.yaml": {"model_type"},
     "pyproject.toml": {
+        "components",
         "description",
         "mlflow_tracking_uri",
         "model_type",
@@ -38,6 +52,8 @@ CARRIES = {
     "src/{{ package_name }}/data.py": {"model_type"},
     "src/{{ package_name }}/features.py": {"model_type"},
     "src/{{ package_name }}/metrics.py": {"model_type"},
+    # The changelog of this repo, whole.
+    "src/{{ package_name }}/mlops/CHANGELOG.md": set(),
     "src/{{ package_name }}/model.py": {"model_type"},
     "src/{{ package_name }}/schema.py": {"model_type"},
     # The tests import the package by its name.
@@ -91,8 +107,14 @@ def test_a_model_type_has_all_files_that_are_included_and_no_other(
         assert not dead, f"nothing includes {dead} of model_types/{kind}"
 
 
+def test_only_the_includes_ask_for_the_model_type(root: Path) -> None:
+    for path in _files(root / "template"):
+        text = FILTER.sub("", INCLUDE.sub("", path.read_text()))
+        assert "model_type" not in text, path
+
+
 def test_what_is_included_is_plain(root: Path) -> None:
-    for path in _files(root / "model_types"):
+    for path in [*_files(root / "model_types"), root / "CHANGELOG.md"]:
         assert not re.search(r"{[{%#]", path.read_text()), f"Jinja would render {path}"
 
 

@@ -12,10 +12,7 @@ from repos import Repo
 Variant = Callable[[bool], Repo]
 
 
-@pytest.fixture(autouse=True)
-def _one_scenario(scenario: dict[str, str]) -> None:
-    if scenario != {"model_type": "classification", "orchestrator": "airflow"}:
-        pytest.skip("shown once; the modules are the same in every scenario")
+pytestmark = pytest.mark.usefixtures("once")
 
 
 def _versions(repo: Repo) -> str:
@@ -61,22 +58,6 @@ def test_a_better_challenger_becomes_the_second_version(trained: Repo, variant: 
     assert "roc_auc less that of the champion (version 2)" in again.said
 
 
-def test_shuffled_labels_do_not_pass(variant: Variant) -> None:
-    repo = variant(True)
-    before = _versions(repo)
-    repo.edit(
-        f"src/{_package(repo)}/features.py",
-        'flights["arr_delay"] > params.late_minutes',
-        '(flights["arr_delay"] > params.late_minutes).sample(frac=1, random_state=0).to_numpy()',
-    )
-    done = repo.run("dvc", "repro")
-    assert done.code != 0
-    assert "FAIL  roc_auc: 0.5" in done.said
-    assert "under the least, 0.7" in done.said
-    assert "Running stage 'register'" not in done.said
-    assert _versions(repo) == before
-
-
 def test_lineage_is_whole_and_registering_twice_is_once(trained: Repo, variant: Variant) -> None:
     repo = variant(True)
     before = _versions(repo)
@@ -120,6 +101,21 @@ def test_a_mistake_is_said_in_one_line(
     assert not [path for path in repo.folder.rglob(".*") if half.fullmatch(path.name)]
 
 
+def test_a_notebook_with_outputs_is_refused_and_mended(repo: Repo) -> None:
+    notebook = "notebooks/explore.ipynb"
+    clean = (repo.folder / notebook).read_bytes()
+    output = '"outputs": [{"output_type": "stream", "name": "stdout", "text": ["seen"]}]'
+    repo.edit(notebook, '"outputs": []', output)
+    try:
+        done = repo.run("make", "lint")
+        assert done.code != 0
+        assert f"{notebook} carries outputs or metadata: type make format" in done.said
+        assert repo.run("make", "format").code == 0
+        assert (repo.folder / notebook).read_bytes() == clean
+    finally:
+        (repo.folder / notebook).write_bytes(clean)
+
+
 def test_an_mlflow_that_is_away_is_said_in_one_line(variant: Variant) -> None:
     repo = variant(True)
     verdict = (repo.folder / "reports" / "registered.json").read_bytes()
@@ -130,9 +126,14 @@ def test_an_mlflow_that_is_away_is_said_in_one_line(variant: Variant) -> None:
     assert (repo.folder / "reports" / "registered.json").read_bytes() == verdict
 
 
-def test_stages_over_s3(repo: Repo, root: Path) -> None:
-    test = repo.folder / "tests" / "platform" / "test_stage_s3.py"
-    shutil.copy(root / "tests" / "smoke" / "stage_over_s3.py", test)
+@pytest.mark.parametrize("name", ["stage_over_s3", "service_over_redis_and_s3"])
+def test_over_the_stores_of_a_cluster(
+    repo: Repo, root: Path, need: Callable[[str], str], name: str
+) -> None:
+    if "redis" in name:
+        need("redis-server")
+    test = repo.folder / "tests" / "platform" / f"test_{name}.py"
+    shutil.copy(root / "tests" / "smoke" / f"{name}.py", test)
     moto = ("--with", "moto[s3,server]>=5.2,<6")
     try:
         done = repo.run("uv", "run", "--frozen", *moto, "pytest", str(test))

@@ -3,7 +3,8 @@
 Airflow reads this folder out of git: a DAG bundle with `subdir: orchestration/airflow`. In a
 cluster the variable MLOPS_ENV of Airflow's processes, one for all repos, names a folder of
 deploy/envs/. Then each task is a pod, and its image, variables and placing are what the chart's
-values say in the commit that Airflow runs. Without MLOPS_ENV a task runs in the repo's .venv.
+values say in the commit that Airflow runs, and a pipeline that `suspend` names has no schedule.
+Without MLOPS_ENV a task runs in the repo's .venv.
 """
 
 import json
@@ -15,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable
+from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, Param
 
 REPO = Path(__file__).resolve().parents[2]
 PROJECT: str = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["name"]
 STARTUP = timedelta(minutes=15)  # a node to be added, an image to be pulled
+# The parameter of a run by hand; else when it was due, which a backfill's run has of its day.
+DATE = "{{ params.date or dag_run.logical_date or '' }}"
 Stage = dict[str, Any]
 Values = dict[str, Any]
 
@@ -52,8 +55,9 @@ def local_task(stage: Stage) -> BaseOperator:
     """The stage in the repo's environment."""
     return BashOperator(
         task_id=stage["id"],
-        bash_command=f'exec .venv/bin/mlops stage {shlex.quote(stage["stage"])} --run-id "$RUN_ID"',
-        env={"MLOPS_ENGINE": "airflow", "RUN_ID": "{{ run_id }}"},
+        bash_command=f"exec .venv/bin/mlops stage {shlex.quote(stage['stage'])} "
+        '--run-id "$RUN_ID" --date "$RUN_DATE"',
+        env={"MLOPS_ENGINE": "airflow", "RUN_ID": "{{ run_id }}", "RUN_DATE": DATE},
         append_env=True,
         cwd=str(REPO),
         do_xcom_push=False,
@@ -107,7 +111,7 @@ def pod_task(stage: Stage, chart: Values) -> BaseOperator:
         automount_service_account_token=False,
         image=f"{image['repository']}{version}",
         image_pull_policy=image.get("pullPolicy"),
-        arguments=["stage", stage["stage"], "--run-id", "{{ run_id }}"],
+        arguments=["stage", stage["stage"], "--run-id", "{{ run_id }}", "--date", DATE],
         pod_template_dict={"apiVersion": "v1", "kind": "Pod", "spec": spec},
         log_events_on_failure=True,
         log_pod_spec_on_failure=False,
@@ -128,8 +132,9 @@ def dag(name: str, pipeline: dict[str, Any], chart: Values | None) -> DAG:
         schedule=CronTriggerTimetable(cron, timezone="UTC") if cron else None,
         catchup=False,
         max_active_runs=1,
-        is_paused_upon_creation=chart is None or chart.get("suspend", False),
+        is_paused_upon_creation=chart is None,
         tags=[PROJECT, name],
+        params={"date": Param("", type="string", description="a day, such as 2013-12-30")},
     ) as graph:
         tasks = {
             stage["id"]: pod_task(stage, chart) if chart else local_task(stage)
@@ -146,6 +151,12 @@ def dags() -> dict[str, DAG]:
     if chart and not (chart["image"].get("digest") or chart["image"].get("tag")):
         return {}  # as the chart does: no image, no pipelines yet
     pipelines = json.loads((REPO / "orchestration/pipelines.json").read_text())["pipelines"]
+    suspend = (chart or {}).get("suspend") or []
+    held = set(pipelines if suspend is True else suspend)
+    if unknown := ", ".join(sorted(held - set(pipelines))):
+        raise ValueError(f"suspend: there is no pipeline {unknown}, but {', '.join(pipelines)}")
+    for name in held:  # started by people alone
+        pipelines[name]["schedule"] = ""
     return {name: dag(name, pipeline, chart) for name, pipeline in pipelines.items()}
 
 

@@ -1,9 +1,9 @@
 # What the Makefile has of Airflow.
 
 .PHONY: orchestrate
-orchestrate: setup  ## run a pipeline on Airflow, on this machine: make orchestrate [PIPELINE=training]
+orchestrate: setup  ## run a pipeline on Airflow, on this machine: make orchestrate [PIPELINE=training] [DATE=2013-12-30]
 	@$(RUN) mlops graph --check
-	@$(RUN_ENGINE) python orchestration/airflow/local.py $(PIPELINE)
+	@$(RUN_ENGINE) python orchestration/airflow/local.py $(PIPELINE) $(if $(DATE),--date $(DATE))
 
 .PHONY: test-engine
 test-engine: setup  ## the tests of what builds the pipelines on Airflow

@@ -1,4 +1,6 @@
-"""Run a pipeline on Airflow without a server: `python orchestration/airflow/local.py [PIPELINE]`.
+"""Run a pipeline on Airflow without a server.
+
+`python orchestration/airflow/local.py [PIPELINE] [--date DATE]`
 
 The engine is Airflow's own `dag.test()`: needs, retries and timeouts hold; one task runs at a time.
 It keeps its records in .airflow/ and reads nothing of an Airflow that the user may have.
@@ -64,7 +66,7 @@ def stop(signum: int, _: object) -> None:
     os._exit(128 + signum)
 
 
-def run(pipeline: str) -> int:
+def run(pipeline: str, date: str) -> int:
     """Run the pipeline; return 0 where all its stages succeeded, else 1."""
     from dags import DAGS
 
@@ -76,7 +78,7 @@ def run(pipeline: str) -> int:
     dag = DAGS[pipeline]
     for task in dag.tasks:  # Airflow sets a handler of its own as it starts a task
         task.pre_execute = lambda context: signal.signal(signal.SIGTERM, stop)  # type: ignore
-    result = dag.test()
+    result = dag.test(run_conf={"date": date})
     states = {one.task_id: one for one in result.get_task_instances()}
     print(f"\nAirflow run {result.run_id} of {dag.dag_id}: {result.state}")
     for name in dag.task_ids:
@@ -89,12 +91,13 @@ def main() -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Run a pipeline on Airflow without a server.")
     parser.add_argument("pipeline", nargs="?", default="training")
+    parser.add_argument("--date", default="", help="the day to run for, such as 2013-12-30")
     parser.add_argument("--ui", action="store_true", help="start Airflow's pages instead")
     arguments = parser.parse_args()
     isolate()
     if arguments.ui:
         os.execv(sys.executable, [sys.executable, "-m", "airflow", "api-server"])
-    return run(arguments.pipeline)
+    return run(arguments.pipeline, arguments.date)
 
 
 if __name__ == "__main__":

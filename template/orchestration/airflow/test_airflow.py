@@ -49,6 +49,7 @@ PIPELINES = {
 }
 MLOPS = """#!/bin/sh
 echo "$2 $4 $MLOPS_ENGINE" >> stages.log
+echo "$5 $6" >> dates.log
 case "$2" in
 "$FAIL") echo "mlops $2: accuracy is 0.02 too low" >&2; exit 1 ;;
 "$KILL") test -e killed || { touch killed; kill -9 $$; } ;;
@@ -75,7 +76,7 @@ def start(repo: Path) -> Any:
     """Start the local runner; the stages have written to stages.log what they were asked."""
 
     def _start(*arguments: str, **env: str) -> subprocess.Popen[str]:
-        for file in ("stages.log", "killed", "hangs"):
+        for file in ("stages.log", "dates.log", "killed", "hangs"):
             (repo / file).unlink(missing_ok=True)
         return subprocess.Popen(
             [sys.executable, "orchestration/airflow/local.py", *arguments],
@@ -180,6 +181,27 @@ def test_who_stops_the_run_stops_the_stage(repo: Path, start: Any, signum: int) 
         os.kill(int((repo / "hangs").read_text()), 0)
 
 
+DUE = """
+import datetime, local
+local.isolate()
+from dags import DAGS
+DAGS["batch"].test(logical_date=datetime.datetime(2026, 1, 2, 6, tzinfo=datetime.UTC))
+"""
+
+
+def test_a_run_is_of_the_day_that_is_asked_for_or_when_it_was_due(repo: Path, start: Any) -> None:
+    def dates() -> set[str]:
+        return {*(repo / "dates.log").read_text().splitlines()}
+
+    run = start("batch", "--date", "2013-12-30")
+    output, _ = run.communicate(timeout=120)
+    assert run.returncode == 0, output
+    assert dates() == {"--date 2013-12-30"}
+    (repo / "dates.log").unlink()
+    subprocess.run([sys.executable, "-c", DUE], cwd=repo / "orchestration/airflow", check=True)
+    assert dates() == {"--date 2026-01-02 06:00:00+00:00"}
+
+
 def test_an_unknown_pipeline_is_one_clear_line(start: Any) -> None:
     run = start("trainning")
     output, _ = run.communicate(timeout=60)
@@ -232,7 +254,8 @@ def test_reading_the_dags_is_quick_and_needs_no_training_library(repo: Path) -> 
 
 @pytest.mark.usefixtures("chart")
 def test_a_pod_is_what_the_stage_and_the_values_ask_for(load: Any) -> None:
-    training = load(MLOPS_ENV="staging").DAGS["training"]
+    module = load(MLOPS_ENV="staging")
+    training, dates = module.DAGS["training"], module.DATE
     from airflow.serialization.serialized_objects import DagSerialization
 
     assert {t.task_id: sorted(t.upstream_task_ids) for t in training.tasks} == NEEDS
@@ -243,7 +266,7 @@ def test_a_pod_is_what_the_stage_and_the_values_ask_for(load: Any) -> None:
     pod = task.build_pod_request_obj(dry_run=True)
     [container] = pod.spec.containers
     assert container.image == "registry.example/pipeline@sha256:0123"
-    assert container.args == ["stage", "train", "--run-id", "{{ run_id }}"]
+    assert container.args == ["stage", "train", "--run-id", "{{ run_id }}", "--date", dates]
     assert "arguments" in task.template_fields
     resources = {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"}
     assert container.resources.requests == container.resources.limits == resources
@@ -259,6 +282,27 @@ def test_a_pod_is_what_the_stage_and_the_values_ask_for(load: Any) -> None:
     assert pod.metadata.namespace == "late-flights-staging"
     ingest = training.get_task("ingest").build_pod_request_obj(dry_run=True)
     assert "nvidia.com/gpu" not in ingest.spec.containers[0].resources.limits
+
+
+@pytest.mark.parametrize(
+    ("suspend", "starts"),
+    [("false", True), ("[batch]", True), ("[batch, training]", False), ("true", False)],
+)
+def test_a_suspended_pipeline_has_no_schedule(
+    load: Any, chart: Path, suspend: str, starts: bool
+) -> None:
+    with (chart / "values.yaml").open("a") as file:
+        file.write(f"suspend: {suspend}\n")
+    training = load(MLOPS_ENV="staging").DAGS["training"]
+    assert bool(training.schedule) == starts
+    assert training.is_paused_upon_creation is False
+
+
+def test_suspending_what_is_not_there_is_an_import_error(load: Any, chart: Path) -> None:
+    with (chart / "values.yaml").open("a") as file:
+        file.write("suspend: [trainin]\n")
+    with pytest.raises(ValueError, match="suspend: there is no pipeline trainin, but training"):
+        load(MLOPS_ENV="staging")
 
 
 def test_without_an_image_there_are_no_dags_yet(load: Any, chart: Path) -> None:

@@ -9,10 +9,11 @@ orchestrate:  ## Argo Workflows needs a cluster; this says how to run a pipeline
 	@echo "  a cluster to try it on      https://argo-workflows.readthedocs.io/en/latest/quick-start/"
 	@exit 1
 
+# Days that are past: argo cron backfill NAME-batch --name N --start … --end … --argname date
 .PHONY: submit
-submit: setup  ## run a pipeline in kubectl's cluster: make submit [PIPELINE=training] [RELEASE=name of the chart's release]
+submit: setup  ## run a pipeline in kubectl's cluster: make submit [PIPELINE=training] [DATE=2013-12-30] [RELEASE=name of the chart's release]
 	@$(RUN) mlops graph --check
-	@argo submit --from "workflowtemplate/$${RELEASE:-$$($(RUN) mlops settings model_name)}-$(PIPELINE)" --log --wait
+	@argo submit --from "workflowtemplate/$${RELEASE:-$$($(RUN) mlops settings model_name)}-$(PIPELINE)" $(if $(DATE),--parameter date=$(DATE)) --log --wait
 
 .PHONY: test-engine
 test-engine:  ## check the chart (needs helm)

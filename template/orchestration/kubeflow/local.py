@@ -1,4 +1,6 @@
-"""Run a pipeline on Kubeflow's local runner: `python orchestration/kubeflow/local.py [PIPELINE]`.
+"""Run a pipeline on Kubeflow's local runner.
+
+`python orchestration/kubeflow/local.py [PIPELINE] [--date DATE]`
 
 The engine is `kfp.local` with its runner of subprocesses: needs and retries hold; one task runs at
 a time. Each run has a folder in .kubeflow/, where <stage>.tries has a line for each try of a stage.
@@ -19,14 +21,14 @@ from kfp import dsl, local
 from pipeline import REPO, Kind, Stage, build, named, pipelines
 
 
-def run(command: list, timeout: int, tries: str) -> None:  # type: ignore[type-arg]
+def run(command: list, date: str, timeout: int, tries: str) -> None:  # type: ignore[type-arg]
     """Run the command; Kubeflow copies this function, and starts it in a process of its own."""
     import os
     import signal
     import subprocess
     import sys
 
-    process = subprocess.Popen(command, start_new_session=True)
+    process = subprocess.Popen([*command, "--date", date], start_new_session=True)
     with open(tries, "a") as file:  # noqa: PTH123
         file.write(f"{process.pid} ")
         file.flush()
@@ -43,10 +45,11 @@ def run(command: list, timeout: int, tries: str) -> None:  # type: ignore[type-a
 def process(folder: Path) -> Kind:
     """The stage as a process in the repo's environment; its tries are written to `folder`."""
 
-    def kind(stage: Stage, run_id: str) -> dsl.PipelineTask:
+    def kind(stage: Stage, run_id: str, date: str) -> dsl.PipelineTask:
         component = dsl.component(run, base_image="python", install_kfp_package=False)
         return named(component, stage)(
             command=[".venv/bin/mlops", "stage", stage["stage"], "--run-id", run_id],
+            date=date,
             timeout=stage["timeout"],
             tries=str(folder / f"{stage['id']}.tries"),
         )
@@ -71,7 +74,9 @@ def main() -> int:
     """Run the pipeline; 0 where all its stages succeeded."""
     parser = argparse.ArgumentParser(description="Run a pipeline on Kubeflow's local runner.")
     parser.add_argument("pipeline", nargs="?", default="training")
-    name = parser.parse_args().pipeline
+    parser.add_argument("--date", default="", help="the day to run for, such as 2013-12-30")
+    arguments = parser.parse_args()
+    name = arguments.pipeline
     if name not in pipelines():
         print(f"no pipeline {name!r}: type one of {', '.join(pipelines())}", file=sys.stderr)
         return 1
@@ -98,7 +103,7 @@ def main() -> int:
     local.init(
         local.SubprocessRunner(use_venv=False), pipeline_root=str(folder), raise_on_error=False
     )
-    build(name, stages, process(folder), run_id=folder.name, backoff="2s")()
+    build(name, stages, process(folder), run_id=folder.name, backoff="2s")(date=arguments.date)
     states = {stage["id"]: state(tries(folder, stage)) for stage in stages}
     succeeded = set(states.values()) == {"success"}
     print(f"\nKubeflow run {folder.name}: {'success' if succeeded else 'failed'}")

@@ -1,9 +1,13 @@
 """Kubeflow's pipelines: one for each of ../pipelines.json, one task for each stage.
 
 `python orchestration/kubeflow/pipeline.py --image IMAGE --output DIR` compiles each of them to
-DIR/<pipeline>.yaml. Kubeflow Pipelines takes that file with `kfp pipeline create` (a first version)
-or `create-version`; its schedule is a recurring run's: `kfp recurring-run create`, whose cron has a
-field for the seconds before the five, with `--max-concurrency 1 --no-catchup`.
+DIR/<pipeline>.yaml. Where Kubeflow Pipelines is in its Kubernetes-native mode, the chart brings the
+same pipelines and their schedules (schedule.py). Elsewhere it takes that file with
+`kfp pipeline create` (a first version) or `create-version`, and the schedule with
+`kfp recurring-run create`, whose cron has a field for the seconds before the five, with
+`--max-concurrency 1 --no-catchup` and the parameter `date=[[ScheduledTime.2006-01-02T15:04:05Z]]`,
+so that each run has the day it was due. A run of another day, by hand:
+`kfp run create … date=2013-12-30`.
 """
 
 import argparse
@@ -19,8 +23,8 @@ from kfp.dsl.base_component import BaseComponent
 
 REPO = Path(__file__).resolve().parents[2]
 Stage = dict[str, Any]
-Kind = Callable[[Stage, str], dsl.PipelineTask]
-"""Adds the task of a stage, for a run's id, to the pipeline that is being built."""
+Kind = Callable[[Stage, str, str], dsl.PipelineTask]
+"""Adds the task of a stage, for a run's id and date, to the pipeline that is being built."""
 
 
 def pipelines() -> dict[str, list[Stage]]:
@@ -34,10 +38,10 @@ def build(name: str, stages: list[Stage], kind: Kind, run_id: str, backoff: str)
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["name"]
 
     @dsl.pipeline(name=f"{project}-{name}")  # type: ignore[untyped-decorator]
-    def pipeline() -> None:
+    def pipeline(date: str = "") -> None:
         tasks: dict[str, dsl.PipelineTask] = {}
         for stage in stages:
-            task = kind(stage, run_id).after(*(tasks[need] for need in stage["needs"]))
+            task = kind(stage, run_id, date).after(*(tasks[need] for need in stage["needs"]))
             task.set_caching_options(False)  # DVC knows what changed
             task.set_env_variable("MLOPS_ENGINE", "kubeflow")
             if stage["retries"]:
@@ -63,13 +67,13 @@ def container(image: str, env: Iterable[str] = (), secrets: Iterable[str] = ()) 
     `env` are NAME=VALUE, `secrets` are SECRET:KEY, where the key is the variable's name too.
     """
 
-    def kind(stage: Stage, run_id: str) -> dsl.PipelineTask:
-        def run(run_id: str) -> dsl.ContainerSpec:
-            arguments = ["stage", stage["stage"], "--run-id", run_id]
+    def kind(stage: Stage, run_id: str, date: str) -> dsl.PipelineTask:
+        def run(run_id: str, date: str) -> dsl.ContainerSpec:
+            arguments = ["stage", stage["stage"], "--run-id", run_id, "--date", date]
             return dsl.ContainerSpec(image=image, command=["mlops"], args=arguments)
 
         # Kubeflow fills in a placeholder that is the whole value of a task's input, and no other.
-        task = named(dsl.container_component(run), stage)(run_id=run_id)
+        task = named(dsl.container_component(run), stage)(run_id=run_id, date=date)
         cpu, memory = stage["resources"]["cpu"], stage["resources"]["memory"]
         task.set_cpu_request(cpu).set_cpu_limit(cpu)
         # As many threads as the stage has cores, and not as the node has.

@@ -9,9 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
@@ -46,8 +50,10 @@ PIPELINES = {
     "training": {"schedule": "0 5 * * 1", "stages": STAGES},
     "batch": {"schedule": "", "stages": SHARDS},
 }
+IMAGE = f"registry/image@sha256:{'0' * 64}"
 MLOPS = """#!/bin/sh
 echo "$2 $4 $MLOPS_ENGINE" >> stages.log
+echo "$5 $6" >> dates.log
 case "$2" in
 "$FAIL") echo "mlops $2: accuracy is 0.02 too low" >&2; exit 1 ;;
 "$KILL") test -e killed || { touch killed; kill -9 $$; } ;;
@@ -74,7 +80,7 @@ def start(repo: Path) -> Any:
     """Start the local runner; the stages have written to stages.log what they were asked."""
 
     def _start(*arguments: str, **env: str) -> subprocess.Popen[str]:
-        for file in ("stages.log", "killed", "hangs"):
+        for file in ("stages.log", "dates.log", "killed", "hangs"):
             (repo / file).unlink(missing_ok=True)
         return subprocess.Popen(
             [sys.executable, "orchestration/kubeflow/local.py", *arguments],
@@ -97,7 +103,7 @@ def compile_into(folder: Path, repo: Path, *arguments: str) -> subprocess.Comple
         sys.executable,
         "orchestration/kubeflow/pipeline.py",
         "--image",
-        "registry/image@sha256:0",
+        IMAGE,
     ]
     return subprocess.run(
         [*command, "--output", str(folder), *arguments], cwd=repo, capture_output=True, text=True
@@ -156,6 +162,14 @@ def test_who_stops_the_run_stops_the_stage(repo: Path, start: Any, signum: int) 
         os.kill(int((repo / "hangs").read_text()), 0)
 
 
+def test_a_run_is_of_the_day_that_is_asked_for(repo: Path, start: Any) -> None:
+    for words, said in ((("--date", "2013-12-30"), "--date 2013-12-30"), ((), "--date ")):
+        run = start("batch", *words)
+        output, _ = run.communicate(timeout=120)
+        assert run.returncode == 0, output
+        assert {*(repo / "dates.log").read_text().splitlines()} == {said}
+
+
 def test_an_unknown_pipeline_is_one_clear_line(start: Any) -> None:
     run = start("trainning")
     output, _ = run.communicate(timeout=60)
@@ -171,6 +185,8 @@ def test_the_compiled_pipeline_is_the_graph(repo: Path, tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["batch.yaml", "training.yaml"]
     spec, platform = yaml.safe_load_all((tmp_path / "training.yaml").read_text())
     assert spec["pipelineInfo"]["name"] == "late-flights-training"
+    date = spec["root"]["inputDefinitions"]["parameters"]["date"]
+    assert (date["defaultValue"], date["isOptional"]) == ("", True)
     tasks = spec["root"]["dag"]["tasks"]
     assert {name: sorted(t.get("dependentTasks", [])) for name, t in tasks.items()} == NEEDS
     for stage in STAGES:
@@ -181,10 +197,11 @@ def test_the_compiled_pipeline_is_the_graph(repo: Path, tmp_path: Path) -> None:
         assert run_id == "{{$.pipeline_job_uuid}}"
         label = spec["components"][task["componentRef"]["name"]]["executorLabel"]
         container = spec["deploymentSpec"]["executors"][label]["container"]
-        assert container["image"] == "registry/image@sha256:0"
+        assert container["image"] == IMAGE
         assert container["command"] == ["mlops"]
-        placeholder = "{{$.inputs.parameters['run_id']}}"
-        assert container["args"] == ["stage", stage["stage"], "--run-id", placeholder]
+        run, date = ("{{$.inputs.parameters['" + name + "']}}" for name in ("run_id", "date"))
+        assert container["args"] == ["stage", stage["stage"], "--run-id", run, "--date", date]
+        assert task["inputs"]["parameters"]["date"] == {"componentInputParameter": "date"}
         resources = container["resources"]
         for bound in ("Request", "Limit"):
             assert resources[f"resourceCpu{bound}"] == stage["resources"]["cpu"]
@@ -218,3 +235,190 @@ def test_a_malformed_variable_is_one_clear_line(repo: Path, tmp_path: Path) -> N
     assert done.returncode == 2
     assert "--env MLFLOW_TRACKING_URI: there is no '=' in it" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+CHART = HERE.parents[1] / "deploy/chart"
+
+
+@pytest.fixture
+def rendered(repo: Path) -> dict[str, Any]:
+    """The chart's object of each kind for the pipeline `training`."""
+    if not (helm := shutil.which("helm")):
+        pytest.skip("helm is not on the PATH")
+    values = {
+        "image": dict(zip(("repository", "digest"), IMAGE.split("@"), strict=True)),
+        "env": {"MLFLOW_TRACKING_URI": "http://mlflow?a=b"},
+        "engine": {"secretKeys": {"s3": ["AWS_KEY", "AWS_SECRET"]}},
+    }
+    file = repo / "values.json"
+    file.write_text(json.dumps(values))
+    command = [helm, "template", "shop", str(CHART), "-f", "orchestration/pipelines.json"]
+    done = subprocess.run([*command, "-f", str(file)], cwd=repo, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = [each for each in yaml.safe_load_all(done.stdout) if each]
+    return {each["kind"]: each for each in found if "training" in each["metadata"]["name"]}
+
+
+def test_the_chart_renders_what_the_compiler_makes(
+    repo: Path, rendered: dict[str, Any], tmp_path: Path
+) -> None:
+    options = ["--env", "MLFLOW_TRACKING_URI=http://mlflow?a=b"]
+    options += ["--secret", "s3:AWS_KEY", "--secret", "s3:AWS_SECRET"]
+    done = compile_into(tmp_path, repo, *options)
+    assert done.returncode == 0, done.stderr
+    compiled = yaml.safe_load_all((tmp_path / "training.yaml").read_text())
+    version = rendered["PipelineVersion"]["spec"]
+    assert version["pipelineName"] == rendered["Pipeline"]["metadata"]["name"] == "shop-training"
+    for ours, theirs in zip(
+        (version["pipelineSpec"], version["platformSpec"]), compiled, strict=True
+    ):
+        assert _plain(ours) == _plain(theirs)
+
+
+def _plain(spec: Any) -> Any:
+    """Without what says nothing: the compiler's version, its older fields, the chart's name."""
+    older = {"cpuLimit", "cpuRequest", "memoryLimit", "memoryRequest", "count", "type"}
+    if isinstance(spec, dict):
+        left = {key: _plain(value) for key, value in spec.items() if key not in older}
+        return {k: v for k, v in left.items() if k not in {"sdkVersion", "pipelineInfo"}}
+    return [_plain(each) for each in spec] if isinstance(spec, list) else spec
+
+
+class Kubeflow(ThreadingHTTPServer):
+    """Kubeflow's API as far as recurring runs go: what is created is there until it is deleted."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        super().__init__((host, 0), Answers)
+        self.kept: dict[str, dict[str, Any]] = {"pipelines": {}, "experiments": {}}
+        self.kept |= {"recurringruns": {}, "versions": {}}
+        self.made = 0
+
+
+class Answers(BaseHTTPRequestHandler):
+    """One request."""
+
+    server: Kubeflow
+    LISTS = {  # noqa: RUF012
+        "pipelines": ("pipelines", "pipeline_id"),
+        "versions": ("pipeline_versions", "pipeline_version_id"),
+        "experiments": ("experiments", "experiment_id"),
+        "recurringruns": ("recurringRuns", "recurring_run_id"),
+    }
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        kind = url.path.rpartition("/")[2]
+        if kind == "healthz":
+            return self.answer({"multi_user": False})
+        objects = [*self.server.kept[kind].values()]
+        for text in parse_qs(url.query).get("filter", []):
+            [wanted] = [predicate["stringValue"] for predicate in json.loads(text)["predicates"]]
+            objects = [each for each in objects if each["display_name"] == wanted]
+        return self.answer({self.LISTS[kind][0]: objects})
+
+    def do_POST(self) -> None:
+        kind = self.path.rpartition("/")[2]
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.made += 1
+        id = body[self.LISTS[kind][1]] = f"{kind}-{self.server.made}"
+        self.server.kept[kind][id] = body
+        self.answer(body)
+
+    def do_DELETE(self) -> None:
+        del self.server.kept["recurringruns"][self.path.rpartition("/")[2]]
+        self.answer({})
+
+    def answer(self, body: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture
+def kubeflow() -> Iterator[Kubeflow]:
+    with Kubeflow() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        pipeline = {"pipeline_id": "uid-1", "display_name": "shop-training"}
+        server.kept["pipelines"]["uid-1"] = pipeline
+        for number in (1, 2):
+            version = {"pipeline_version_id": f"uid-v{number}", "display_name": f"v{number}"}
+            server.kept["versions"][str(number)] = version
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def sync(repo: Path, kubeflow: Kubeflow, tmp_path: Path) -> Callable[..., tuple[int, str]]:
+    """Run schedule.py as the chart does; give its exit code and what it says."""
+
+    def run(version: str, **env: str) -> tuple[int, str]:
+        given = {
+            "KF_PIPELINES_ENDPOINT": f"http://127.0.0.1:{kubeflow.server_port}",
+            "MLOPS_RELEASE": "shop",
+            "MLOPS_VERSIONS": json.dumps({"training": version}),
+            "HOME": str(tmp_path),
+        }
+        command = [sys.executable, "orchestration/kubeflow/schedule.py"]
+        done = subprocess.run(
+            command, cwd=repo, env=os.environ | given | env, capture_output=True, text=True
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def test_recurring_runs_follow_the_file(
+    kubeflow: Kubeflow, sync: Callable[..., tuple[int, str]]
+) -> None:
+    runs = kubeflow.kept["recurringruns"]
+    assert sync("v1")[0] == 0
+    [first] = runs.values()
+    assert first["trigger"]["cron_schedule"]["cron"] == "0 0 5 * * 1"
+    assert (first["mode"], first["no_catchup"], first["max_concurrency"]) == ("ENABLE", True, 1)
+    reference = {"pipeline_id": "uid-1", "pipeline_version_id": "uid-v1"}
+    assert first["pipeline_version_reference"] == reference
+    assert sync("v1")[0] == 0
+    assert [*runs.values()] == [first]
+    assert sync("v2")[0] == 0
+    [second] = runs.values()
+    assert second["pipeline_version_reference"]["pipeline_version_id"] == "uid-v2"
+    for suspend, mode in (
+        ("true", "DISABLE"),
+        ("batch", "ENABLE"),
+        ("batch,training", "DISABLE"),
+        ("false", "ENABLE"),
+    ):
+        assert sync("v2", MLOPS_SUSPEND=suspend)[0] == 0
+        [run] = runs.values()
+        assert run["mode"] == mode
+    assert len(kubeflow.kept["experiments"]) == 1
+
+
+def test_a_version_that_kubeflow_does_not_have_changes_nothing(
+    kubeflow: Kubeflow, sync: Callable[..., tuple[int, str]]
+) -> None:
+    assert sync("v1")[0] == 0
+    before = dict(kubeflow.kept["recurringruns"])
+    code, said = sync("v3")
+    assert code == 1
+    assert "Kubeflow has no version v3 of shop-training yet" in said
+    assert kubeflow.kept["recurringruns"] == before
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("", "KF_PIPELINES_ENDPOINT is not set"),
+        ("http://127.0.0.1:9", "no answer from Kubeflow's API at http://127.0.0.1:9: "),
+    ],
+)
+def test_without_an_api_one_line_says_so(
+    sync: Callable[..., tuple[int, str]], where: str, said: str
+) -> None:
+    code, line = sync("v1", KF_PIPELINES_ENDPOINT=where)
+    assert code == 1
+    assert line.startswith(said)
+    assert line.count("\n") == 1

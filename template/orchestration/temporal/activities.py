@@ -64,7 +64,7 @@ async def _job(call: Call) -> None:
 
 
 async def _process(call: Call) -> None:
-    command = [str(MLOPS), "stage", call.stage.stage, "--run-id", call.run_id]
+    command = [str(MLOPS), *call.arguments]
     if not MLOPS.exists():
         raise ApplicationError(f"no {MLOPS}: type `make setup`", non_retryable=True)
     process = subprocess.Popen(

@@ -24,20 +24,30 @@ class Stage:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline's stages in topological order, and the cron line that starts it ("" for none)."""
+    """A pipeline's stages in topological order, and the cron line that starts it ("" for none).
+
+    `date` is that of a run by hand; without it, a run is of when its Schedule was to start it.
+    """
 
     name: str
     schedule: str
     stages: list[Stage]
+    date: str = ""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What the activity gets: the stage, and the run that it belongs to."""
+    """What the activity gets: the stage, the run that it belongs to, and the run's date."""
 
     run_id: str
     pipeline: str
     stage: Stage
+    date: str = ""
+
+    @property
+    def arguments(self) -> list[str]:
+        """What `mlops` is called with."""
+        return ["stage", self.stage.stage, "--run-id", self.run_id, "--date", self.date]
 
 
 def pipelines(repo: Path = REPO) -> dict[str, Pipeline]:

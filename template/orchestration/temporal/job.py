@@ -30,7 +30,7 @@ def manifest(call: Call, name: str, labels: dict[str, str]) -> dict[str, Any]:
     container = {
         "name": "stage",
         "image": env["MLOPS_IMAGE"],
-        "command": ["mlops", "stage", stage.stage, "--run-id", call.run_id],
+        "command": ["mlops", *call.arguments],
         "env": [
             {"name": key, "value": value}
             for key, value in {"MLOPS_ENGINE": "temporal", **passed}.items()

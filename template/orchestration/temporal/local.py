@@ -1,14 +1,16 @@
-"""Runs a pipeline on Temporal's development server: local.py [PIPELINE], by default training.
+"""Runs a pipeline on Temporal's development server: local.py [PIPELINE] [--date DATE].
 
 The server keeps its state in .temporal/; the worker runs in this process.
 """
 
+import argparse
 import asyncio
 import logging
 import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from graph import REPO, Pipeline, pipelines, project
@@ -79,8 +81,11 @@ def _brief(record: logging.LogRecord) -> bool:
 
 def main() -> int:
     """Find the pipeline by its name, and run it."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "training"
-    known = pipelines()
+    parser = argparse.ArgumentParser(description="Run a pipeline on a Temporal of its own.")
+    parser.add_argument("pipeline", nargs="?", default="training")
+    parser.add_argument("--date", default="", help="the day to run for, such as 2013-12-30")
+    arguments = parser.parse_args()
+    name, known = arguments.pipeline, pipelines()
     if name not in known:
         raise SystemExit(f"no pipeline {name!r}: type one of {', '.join(known)}")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
@@ -89,7 +94,7 @@ def main() -> int:
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False
     try:
-        return asyncio.run(run(known[name]))
+        return asyncio.run(run(replace(known[name], date=arguments.date)))
     except RuntimeError as error:
         raise SystemExit(
             f"{error}\nInstall Temporal's CLI, so that `temporal` is on PATH"

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace as Object
 from typing import Any, TypeVar
@@ -32,6 +33,8 @@ from temporalio.activity import ActivityCancellationDetails  # noqa: E402
 from temporalio.client import (  # noqa: E402
     Client,
     ScheduleActionStartWorkflow,
+    ScheduleBackfill,
+    ScheduleOverlapPolicy,
     WorkflowFailureError,
     WorkflowHandle,
     WorkflowHistory,
@@ -48,10 +51,12 @@ Handle = WorkflowHandle[PipelineWorkflow, dict[str, str]]
 MLOPS = f"""#!{sys.executable}
 import os, signal, sys, time
 from pathlib import Path
-_, verb, stage, option, run = sys.argv
+_, verb, stage, _, run, option, date = sys.argv
+assert (verb, option) == ("stage", "--date")
 def note(what):
+    words = stage, what, os.getpid(), run, os.environ["MLOPS_ENGINE"], date
     with open("notes", "a") as file:
-        file.write(f"{{stage}} {{what}} {{os.getpid()}} {{run}} {{os.environ['MLOPS_ENGINE']}}\\n")
+        print(*words, file=file)
 note("start")
 plan = Path("plan", stage)
 exec(plan.read_text() if plan.exists() else "")
@@ -95,7 +100,7 @@ class Repo:
             (self.folder / "plan" / stage).write_text(code)
 
     def notes(self, what: str) -> list[list[str]]:
-        """Stage, event, process, run and engine of each such event."""
+        """Stage, event, process, run, engine and, where there is one, date of each such event."""
         file = self.folder / "notes"
         lines = file.read_text().splitlines() if file.exists() else []
         return [line.split() for line in lines if line.split()[1] == what]
@@ -328,19 +333,55 @@ def test_schedules_follow_the_file(server: Server, capsys: pytest.CaptureFixture
     assert "shop.training: 30 4 * * * (UTC)" in capsys.readouterr().out
 
 
-def test_a_scheduled_run_runs(server: Server, repo: Repo) -> None:
+def test_schedules_are_suspended_and_what_a_person_paused_stays_so(server: Server) -> None:
+    graph = replace(SEVEN, name="training", schedule="0 5 * * 1")
+    handle = server.client.get_schedule_handle("held.training")
+
+    async def sync(suspend: str) -> bool:
+        await schedule.sync(server.client, [graph], "held", "q", suspend)
+        return (await handle.describe()).schedule.state.paused
+
     async def work() -> None:
-        graph = replace(chain("a", "b"), schedule="0 5 * * 1")
-        await schedule.sync(server.client, [graph], "cron", "cron")
-        async with worker(server.client, "cron"):
-            await server.client.get_schedule_handle("cron.p").trigger()
-            await repo.until("end", 2)
+        assert await sync("true")
+        assert await sync("batch,training")
+        assert not await sync("batch")
+        assert await sync("training")
+        assert not await sync("false")
+        await handle.pause()
+        assert await sync("true")
+        assert await sync("false")
 
     server.run(work())
-    assert repo.stages("end") == ["a", "b"]
 
 
-CALL = Call("run-1", "training", a_stage("train", gpu=1))
+def test_a_scheduled_run_runs(server: Server, repo: Repo) -> None:
+    """Now, and for days that are past: each as of when it was due."""
+    due = [datetime(2013, 12, day, 5, tzinfo=UTC) for day in (29, 30)]
+
+    async def work() -> None:
+        graph = replace(chain("a", "b"), schedule="0 5 * * *")
+        await schedule.sync(server.client, [graph], "cron", "cron")
+        handle = server.client.get_schedule_handle("cron.p")
+        async with worker(server.client, "cron"):
+            await handle.trigger()
+            await repo.until("end", 2)
+            overlap = ScheduleOverlapPolicy.BUFFER_ALL
+            await handle.backfill(ScheduleBackfill(due[0], due[1], overlap=overlap))
+            await repo.until("end", 6)
+
+    server.run(work())
+    assert repo.stages("end") == ["a", "b"] * 3
+    now, *others = [datetime.fromisoformat(note[5]) for note in repo.notes("end")[::2]]
+    assert abs((datetime.now(UTC) - now).total_seconds()) < 60
+    assert others == due
+
+
+def test_a_run_is_of_the_day_that_is_asked_for(server: Server, repo: Repo) -> None:
+    assert server.end(replace(chain("a"), date="2013-12-30"))[1] == ""
+    assert [note[5:] for note in repo.notes("end")] == [["2013-12-30"]]
+
+
+CALL = Call("run-1", "training", a_stage("train", gpu=1), "2013-12-30")
 
 
 @pytest.fixture
@@ -370,7 +411,9 @@ def test_manifest_of_the_job() -> None:
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     [container] = pod["containers"]
     assert container["image"] == "registry.example/shop@sha256:0"
-    assert container["command"] == ["mlops", "stage", "train", "--run-id", "run-1"]
+    assert container["command"] == [
+        *("mlops", "stage", "train", "--run-id", "run-1", "--date", "2013-12-30")
+    ]
     variables = {each["name"]: each.get("value") for each in container["env"]}
     assert variables.pop("OMP_NUM_THREADS", "") is None  # its value comes from limits.cpu
     assert variables == {
@@ -499,10 +542,11 @@ def test_local_run_of_a_failing_gate(repo: Repo, capfd: pytest.CaptureFixture[st
         command = [sys.executable, str(folder / "local.py"), *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    done = local()
+    done = local("training", "--date", "2013-12-30")
     assert done.returncode == 1, done.stderr
     assert repo.stages("start") == ["train", "gate"]
     run = repo.notes("start")[0][3]
+    assert repo.notes("start")[0][5] == "2013-12-30"
     for line in (
         f"run {run}",
         "train: done",

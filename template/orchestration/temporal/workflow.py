@@ -8,7 +8,7 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import RetryPolicy, SearchAttributeKey
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
@@ -25,6 +25,7 @@ HEARTBEAT = timedelta(seconds=30)
 MARGIN = timedelta(minutes=1)
 WORKER_STOPPED = "WorkerStopped"
 LOST_WORKERS = 3
+SCHEDULED = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 
 
 @workflow.defn(name="pipeline")
@@ -34,6 +35,7 @@ class PipelineWorkflow:
     @workflow.init
     def __init__(self, pipeline: Pipeline) -> None:
         """All stages wait."""
+        self._date = pipeline.date or _due()
         self._states = {stage.id: "waiting" for stage in pipeline.stages}
         self._reasons: list[str] = []
 
@@ -61,7 +63,7 @@ class PipelineWorkflow:
             self._set(stage, "not run")
             return False
         # Not run_id: a run that is reset to an earlier stage finds what the stages before it left.
-        call = Call(workflow.info().original_execution_run_id, pipeline, stage)
+        call = Call(workflow.info().original_execution_run_id, pipeline, stage, self._date)
         self._set(stage, "running")
         try:
             await _execute(call)
@@ -79,6 +81,12 @@ class PipelineWorkflow:
         self._states[stage.id] = state
         workflow.set_current_details("\n".join(f"- {id}: {s}" for id, s in self._states.items()))
         workflow.logger.info("%s: %s", stage.id, state)
+
+
+def _due() -> str:
+    """When a Schedule was to start this, also of a backfill; else nothing."""
+    moment = workflow.info().typed_search_attributes.get(SCHEDULED)
+    return moment.isoformat() if moment else ""
 
 
 async def _execute(call: Call) -> None:

@@ -1,5 +1,10 @@
-"""The team's modules keep what the platform relies on; shown on the sample of rows."""
+"""The team's modules keep what the platform relies on; shown on the sample of rows.
 
+Nothing is assumed beyond mlops/contract.py: the same tests hold for every kind of model.
+"""
+
+import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -45,14 +50,24 @@ def test_the_join_takes_the_latest_row_that_was_known(
         expected = [
             _latest(by_key, row, view.join_keys, view.ttl, names) for _, row in rows.iterrows()
         ]
-        pd.testing.assert_frame_equal(
-            joined[names].astype(float), pd.DataFrame(expected, columns=names).astype(float)
-        )
+        wanted = pd.DataFrame(expected, columns=names, dtype=object)
+        pd.testing.assert_frame_equal(_plain(joined[names]), _plain(wanted))
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Numbers and words as Python has them: a join makes fractions of whole numbers."""
+    return pd.DataFrame(
+        {
+            name: [None if pd.isna(value) else value for value in table[name]]
+            for name in table.columns
+        },
+        dtype=object,
+    )
 
 
 def _latest(
     by_key: dict[Any, pd.DataFrame], row: pd.Series, keys: list[str], ttl: pd.Timedelta, names: Any
-) -> list[float]:
+) -> list[Any]:
     table = by_key.get(tuple(row[keys]))
     if table is None:
         return [np.nan] * len(names)
@@ -66,9 +81,11 @@ def _latest(
 
 
 def test_the_order_of_examples_survives_the_join(
-    mlops: Any, dataset: dict[str, pd.DataFrame]
+    mlops: Any, dataset: dict[str, pd.DataFrame], raw: dict[str, pd.DataFrame]
 ) -> None:
-    rows = dataset["test"].iloc[::-1][["event_timestamp", *_keys(mlops)]].reset_index(drop=True)
+    features = mlops("contract").features()
+    examples = features.examples(raw, mlops("params").section("features", features.Params))
+    rows = examples.iloc[::-1][["event_timestamp", *_keys(mlops)]].reset_index(drop=True)
     with mlops("store").opened() as store:
         joined = mlops("store").join(store, rows)
     pd.testing.assert_frame_equal(joined[rows.columns], rows, check_dtype=False)
@@ -82,18 +99,158 @@ def _keys(mlops: Any) -> list[str]:
 def test_predictions_keep_the_schema_and_the_index(
     mlops: Any, trained: Any, dataset: dict[str, pd.DataFrame]
 ) -> None:
-    rows = dataset["test"].sample(100, random_state=0)
+    rows = _some(dataset)
     predictions = mlops("contract").model().predict(trained, rows)
     mlops("contract").schema().Predictions.validate(predictions)
     assert predictions.index.equals(rows.index)
 
 
-def test_a_row_alone_is_a_row_of_many(
+def _some(dataset: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    test = dataset["test"]
+    return test.sample(min(100, len(test)), random_state=0)
+
+
+def _unseen(schema: Any, rows: pd.DataFrame) -> pd.DataFrame:
+    """Words that no training row has."""
+    inputs = schema.Features.to_schema().columns
+    words = [name for name in inputs if pd.api.types.is_string_dtype(rows[name].dtype)]
+    return rows.assign(**dict.fromkeys(words, "QQ7"))
+
+
+def _missing(schema: Any, rows: pd.DataFrame) -> pd.DataFrame:
+    """One value, or all, of those that the schema lets be missing."""
+    columns = schema.Features.to_schema().columns
+    optional = [name for name, column in columns.items() if column.nullable]
+    table = rows.copy()
+    for place, name in enumerate(optional):
+        gone = (np.arange(len(rows)) % (len(optional) + 1) == place) | (np.arange(len(rows)) < 3)
+        table[name] = table[name].mask(gone)
+    return table
+
+
+STRANGE: dict[str, Callable[[Any, pd.DataFrame], pd.DataFrame]] = {
+    "plain": lambda _, rows: rows,
+    "unseen": _unseen,
+    "missing": _missing,
+}
+
+
+@pytest.fixture(params=STRANGE)
+def strange(
+    request: pytest.FixtureRequest, mlops: Any, dataset: dict[str, pd.DataFrame]
+) -> pd.DataFrame:
+    """Rows such as a model meets after its training."""
+    return STRANGE[request.param](mlops("contract").schema(), _some(dataset))
+
+
+def test_a_row_alone_is_a_row_of_many_bit_for_bit(
+    mlops: Any, trained: Any, strange: pd.DataFrame
+) -> None:
+    rows = strange.head(20)
+    model = mlops("contract").model()
+    for function in (model.predict, model.explain):
+        alone = [function(trained, rows.iloc[[place]]) for place in range(len(rows))]
+        pd.testing.assert_frame_equal(pd.concat(alone), function(trained, rows), check_exact=True)
+
+
+def test_the_way_for_one_row_gives_the_same_bits(
+    mlops: Any, trained: Any, strange: pd.DataFrame
+) -> None:
+    if not (predict := mlops("contract").row_predictor(trained)):
+        pytest.skip("model.py has no row_predictor")
+    columns = mlops("contract").schema().Features.to_schema().columns
+    rows = _plain(strange[[*columns]]).to_dict(orient="records")
+    expected = mlops("contract").model().predict(trained, strange)
+    assert [predict(row) for row in rows] == _plain(expected).to_dict(orient="records")
+
+
+def test_a_model_without_a_way_for_one_row_is_older_and_works(
+    mlops: Any, trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(mlops("contract").model(), "row_predictor", raising=False)
+    assert mlops("contract").row_predictor(trained) is None
+
+
+def test_strange_rows_are_predicted_and_explained(
+    mlops: Any, trained: Any, strange: pd.DataFrame
+) -> None:
+    contract = mlops("contract")
+    predictions = contract.model().predict(trained, strange)
+    contract.schema().Predictions.validate(predictions)
+    assert predictions.index.equals(strange.index)
+    contributions = contract.model().explain(trained, strange)
+    assert contributions.index.equals(strange.index)
+    assert set(contributions) == set(contract.schema().Features.to_schema().columns)
+    assert np.isfinite(contributions.to_numpy()).all()
+
+
+def test_no_rows_give_no_predictions(
     mlops: Any, trained: Any, dataset: dict[str, pd.DataFrame]
 ) -> None:
-    model, rows = mlops("contract").model(), dataset["test"].head(20)
-    alone = pd.concat([model.predict(trained, rows.iloc[[place]]) for place in range(len(rows))])
-    pd.testing.assert_frame_equal(alone, model.predict(trained, rows), check_exact=True)
+    contract, none = mlops("contract"), dataset["test"].head(0)
+    predictions = contract.model().predict(trained, none)
+    assert predictions.empty
+    contract.schema().Predictions.validate(predictions)
+
+
+def test_neither_order_nor_further_columns_matter(
+    mlops: Any, trained: Any, dataset: dict[str, pd.DataFrame]
+) -> None:
+    model, rows = mlops("contract").model(), _some(dataset)
+    further = pd.DataFrame(
+        np.ones((len(rows), 10_000)), index=rows.index, columns=[f"x{n}" for n in range(10_000)]
+    )
+    shuffled = rows.sample(frac=1, random_state=1)
+    for function in (model.predict, model.explain):
+        expected = function(trained, rows)
+        wide = function(trained, pd.concat([further, rows], axis=1))
+        pd.testing.assert_frame_equal(wide, expected, check_exact=True)
+        turned = function(trained, shuffled)
+        assert turned.index.equals(shuffled.index)
+        pd.testing.assert_frame_equal(turned.loc[rows.index], expected, check_exact=True)
+
+
+def test_an_example_is_a_request_and_what_then_happened(
+    mlops: Any, raw: dict[str, pd.DataFrame]
+) -> None:
+    """There may be more rows to predict than those of which the outcome is known."""
+    features = mlops("contract").features()
+    if not hasattr(features, "requests"):
+        pytest.skip("features.py has no requests: the examples are asked for")
+    values = mlops("params").section("features", features.Params)
+    asked, examples = features.requests(raw, values), features.examples(raw, values)
+    keys = [*asked]
+    assert {*keys} < {*examples}
+    found = examples[keys].merge(asked.drop_duplicates(), how="left", indicator="where")
+    assert (found["where"] == "both").all()
+
+
+def test_the_example_is_a_request_and_all_that_feast_has_may_be_missing(
+    mlops: Any, trained: Any, raw: dict[str, pd.DataFrame]
+) -> None:
+    contract = mlops("contract")
+    if not (request := contract.example()):
+        pytest.skip("schema.py has no EXAMPLE")
+    assert json.loads(json.dumps(request)) == request
+    inputs = list(contract.schema().Features.to_schema().columns)
+    with mlops("store").opened() as store:
+        views = mlops("store").service(store).feature_view_projections
+        served = {field.name for view in views for field in view.features}
+    assert not served & set(request), "Feast gives these"
+    assert set(inputs) <= served | set(request)
+    features = contract.features()
+    examples = features.examples(raw, mlops("params").section("features", features.Params))
+    assert set(request) <= {*examples, *_keys(mlops)}
+    rows = contract.schema().Features.validate(pd.DataFrame([request]).reindex(columns=inputs))
+    predictions = contract.model().predict(trained, rows)
+    assert len(contract.schema().Predictions.validate(predictions)) == 1
+
+
+def test_a_schema_without_an_example_is_older_and_works(
+    mlops: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(mlops("contract").schema(), "EXAMPLE", raising=False)
+    assert mlops("contract").example() == {}
 
 
 def test_what_save_writes_load_reads_and_twice_is_the_same_bytes(
@@ -113,22 +270,13 @@ def test_what_save_writes_load_reads_and_twice_is_the_same_bytes(
     )
 
 
-def test_every_input_is_explained(
-    mlops: Any, trained: Any, dataset: dict[str, pd.DataFrame]
-) -> None:
-    rows = dataset["test"].head(50)
-    contributions = mlops("contract").model().explain(trained, rows)
-    assert contributions.index.equals(rows.index)
-    assert set(contributions) == set(mlops("contract").schema().Features.to_schema().columns)
-    assert np.isfinite(contributions.to_numpy()).all()
-
-
 def test_scores_and_curves_are_numbers(
     mlops: Any, trained: Any, dataset: dict[str, pd.DataFrame]
 ) -> None:
     metrics, test = mlops("contract").metrics(), dataset["test"]
     predictions = mlops("contract").model().predict(trained, test)
-    assert all(isinstance(value, float) for value in metrics.score(test, predictions).values())
+    scores = metrics.score(test, predictions)
+    assert all(isinstance(value, float) and np.isfinite(value) for value in scores.values())
     for curve in metrics.curves(test, predictions).values():
         assert curve.shape[1] >= 2
         assert len(curve)

@@ -38,6 +38,7 @@ name, out, *ins = sys.argv[1:]
 with open(os.environ["LOG"], "a") as log:
     print(name, file=log)
 print("step", name, os.environ.get("MLOPS_RUN_ID"), os.environ.get("MLFLOW_TRACKING_URI"))
+print("date", os.environ.get("MLOPS_DATE"))
 print("from", __file__)
 text = "".join(Path(path).read_text() for path in ins)
 if name == "ingest":
@@ -106,13 +107,15 @@ class Toy:
         shutil.copytree(self.repo, fresh, ignore=ignore)
         return fresh
 
-    def run(self, *names: str, run_id: str = "r1", folder: Path | None = None) -> list[str]:
+    def run(
+        self, *names: str, run_id: str = "r1", folder: Path | None = None, date: str = ""
+    ) -> list[str]:
         """Run the stages, each in a container of its own; give the commands that ran."""
         self.log.write_text("")
         for name in names:
             self.monkeypatch.chdir(folder or self.container())
             self.mlops("settings").settings.cache_clear()
-            self.mlops("stage").run(name, run_id)
+            self.mlops("stage").run(name, run_id, date)
         return self.log.read_text().split()
 
     def start(self, name: str, run_id: str = "r1") -> subprocess.Popen[str]:
@@ -286,8 +289,9 @@ def test_stages_of_a_run_go_at_once(toy: Toy) -> None:
 
 def test_command_gets_its_surroundings(toy: Toy, capfd: pytest.CaptureFixture[str]) -> None:
     here = toy.container()
-    toy.run("ingest", run_id="manual__2026-01-01T00:00:00+00:00", folder=here)
+    toy.run("ingest", run_id="manual__2026-01-01T00:00:00+00:00", folder=here, date="2013-12-30")
     out = capfd.readouterr().out
+    assert "date 2013-12-30\n" in out
     tracking = f"sqlite:///{here}/.mlflow/mlflow.db"
     assert f"step ingest manual__2026-01-01T00:00:00+00:00 {tracking}\n" in out
     assert f"from {toy.folder}/scratch/mlops-" in out

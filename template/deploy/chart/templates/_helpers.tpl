@@ -13,14 +13,103 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* The pipeline image by digest or tag; empty as long as there is neither. */}}
-{{- define "pipeline.image" -}}
-{{- with .Values.image }}
+{{/* An image by digest or tag, of (list VALUE ITS-NAME); empty as long as there is neither. */}}
+{{- define "image" -}}
+{{- $name := last . }}
+{{- with first . }}
 {{- if or .digest .tag }}
-{{- required "image.repository is empty: say where the pipeline image is" .repository }}
+{{- required (printf "%s.repository is empty: say where the image is" $name) .repository }}
 {{- if .digest }}@{{ .digest }}{{ else }}:{{ .tag }}{{ end }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- define "pipeline.image" -}}
+{{- include "image" (list .Values.image "image") }}
+{{- end }}
+
+{{- define "engine.image" -}}
+{{- include "image" (list .Values.engine.image "engine.image") }}
+{{- end }}
+
+{{/* Which pipelines no schedule starts: true (all), false, or names with commas between them. */}}
+{{- define "suspend" -}}
+{{- if kindIs "bool" .Values.suspend }}
+{{- .Values.suspend }}
+{{- else }}
+{{- range .Values.suspend }}
+{{- if and $.Values.pipelines (not (hasKey $.Values.pipelines .)) }}
+{{- fail (printf "suspend: there is no pipeline %s, but %s" . (keys $.Values.pipelines | sortAlpha | join ", ")) }}
+{{- end }}
+{{- end }}
+{{- join "," .Values.suspend }}
+{{- end }}
+{{- end }}
+
+{{/* Of (list ROOT NAME ANNOTATIONS): the account of one kind of pod. */}}
+{{- define "serviceAccount" -}}
+{{- $root := first . }}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ $root.Release.Name }}-{{ index . 1 }}
+  labels:
+    {{- include "labels" $root | nindent 4 }}
+  {{- with merge (dict) (last .) $root.Values.serviceAccount.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: false
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Of (list ROOT VALUES OURS): variables of a container; ours win, then the component's. */}}
+{{- define "env" -}}
+env:
+  {{- range $key, $value := merge (dict) (last .) (index . 1).env (first .).Values.env }}
+  - name: {{ $key }}
+    value: {{ $value | quote }}
+  {{- end }}
+{{- end }}
+
+{{/* Of a list of Secrets' names. */}}
+{{- define "envFrom" -}}
+{{- with uniq . }}
+envFrom:
+  {{- range . }}
+  - secretRef:
+      name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Where pods go, and whom they are on the node: what the restricted standard asks of a pod. */}}
+{{- define "pod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  {{- include "podSecurity" . | nindent 2 }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
 {{- end }}
 
 {{/* What the restricted Pod Security Standard asks of a container, and a read-only root. */}}
@@ -29,4 +118,69 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
+{{- end }}
+
+{{/* The token of a pod's account, of an hour, for the containers that mount it: the others have none. */}}
+{{- define "apiToken" -}}
+name: api-token
+projected:
+  sources:
+    - serviceAccountToken:
+        path: token
+    - configMap:
+        name: kube-root-ca.crt
+        items:
+          - key: ca.crt
+            path: ca.crt
+    - downwardAPI:
+        items:
+          - path: namespace
+            fieldRef:
+              fieldPath: metadata.namespace
+{{- end }}
+
+{{- define "apiTokenMount" -}}
+name: api-token
+mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+readOnly: true
+{{- end }}
+
+{{/* Peers of a NetworkPolicy, of {cidrs, namespaces}. */}}
+{{- define "peers" -}}
+{{- range .cidrs }}
+- ipBlock:
+    cidr: {{ . }}
+{{- end }}
+{{- range .namespaces }}
+- namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* Of (list ROOT COMPONENTS PORT PEERS): the openings of a component's pods, by name. */}}
+{{- define "openings" -}}
+{{- $root := first . }}
+{{- $component := index . 1 }}
+{{- $port := index . 2 }}
+{{- range $name, $from := last . }}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ $root.Release.Name }}-{{ $component }}-{{ $name }}
+  labels:
+    {{- include "labels" $root | nindent 4 }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "selectorLabels" $root | nindent 6 }}
+      app.kubernetes.io/component: {{ $component }}
+  policyTypes: [Ingress]
+  ingress:
+    - ports:
+        - port: {{ $port }}
+      from:
+        {{- include "peers" $from | nindent 8 }}
+{{- end }}
 {{- end }}

@@ -3,10 +3,13 @@
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Annotated
 
 import typer
 
+from . import verbs
 from .errors import Problem
 
 app = typer.Typer(
@@ -29,14 +32,27 @@ STAGES = {
 }
 
 
-def _add(name: str, about: str) -> None:
-    @app.command(name, help=about, rich_help_panel="Stages of dvc.yaml")
+def _add(name: str, about: str, panel: str) -> None:
+    @app.command(name, help=about, rich_help_panel=panel)
     def stage() -> None:
         import_module(f".{name}", __package__).run()
 
 
 for _name, _about in STAGES.items():
-    _add(_name, _about)
+    _add(_name, _about, "Stages of dvc.yaml")
+
+
+@app.command()
+def tune(
+    trials: Annotated[int | None, typer.Option(min=1, help="How many in all.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put the best into params.yaml.")] = False,
+) -> None:
+    """Search better parameters of `model`, as the section `tune` of params.yaml says."""
+    try:
+        from . import tune
+    except ModuleNotFoundError as error:
+        raise Problem(f"{error.name} is not installed: type `make setup`") from None
+    tune.run(trials, write)
 
 
 @app.command()
@@ -53,11 +69,22 @@ def graph(
 def stage(
     address: Annotated[str, typer.Argument(help="A stage, as dvc.yaml calls it.")],
     run_id: Annotated[str, typer.Option(help="The run; the same for all of its stages.")],
+    date: Annotated[str, typer.Option(help="$MLOPS_DATE: a day, or when the run is due.")] = "",
 ) -> None:
     """Run one stage as an engine's node does: in a folder of its own, by DVC's remote."""
     from . import stage
 
-    stage.run(address, run_id)
+    stage.run(address, run_id, date)
+
+
+@app.command()
+def production(
+    to: Annotated[Path | None, typer.Option(help="The folder; it is replaced as a whole.")] = None,
+) -> None:
+    """Fetch the model in production, or $MLOPS_MODEL_VERSION, and check its digest."""
+    from . import production
+
+    production.run(to or production.MODEL)
 
 
 @app.command()
@@ -69,6 +96,28 @@ def lineage(
     from . import lineage
 
     lineage.show(version, as_json)
+
+
+@app.command()
+def doctor(
+    checks: Annotated[
+        list[str] | None,
+        typer.Argument(help="conflicts, graph, tools, services, template, drift; none is all."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what is wrong, where, and what to type.
+
+    Exit codes: 0 all is well; 1 something must be mended; 3 all works, and there is advice, such as
+    a newer release of the platform.
+    """
+    from . import doctor
+
+    raise typer.Exit(doctor.run(checks or [], as_json))
+
+
+for _module in iter_modules(verbs.__path__):
+    app.add_typer(import_module(f"{verbs.__name__}.{_module.name}").app)
 
 
 @app.command("settings", hidden=True)

@@ -11,7 +11,7 @@ has a default.
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -51,7 +51,10 @@ class Features(Protocol):
 
 
 class Model(Protocol):
-    """model.py: how to fit, predict and explain. What `train` gives is opaque to the platform."""
+    """model.py: how to fit, predict and explain. What `train` gives is opaque to the platform.
+
+    It may have a `row_predictor` too; see below.
+    """
 
     @property
     def Params(self) -> type[BaseModel]:
@@ -61,16 +64,27 @@ class Model(Protocol):
         """Fit on `train`; `valid` is later in time, for early stopping."""
 
     def predict(self, model: Any, rows: pd.DataFrame) -> pd.DataFrame:
-        """Give the predictions (schema.Predictions), with the index of `rows`."""
+        """Give the predictions (schema.Predictions), with the index of `rows`.
+
+        A row's prediction depends on no other row. No rows give none; a word never seen, a missing
+        value where the schema allows one, and further columns are no error.
+        """
 
     def explain(self, model: Any, rows: pd.DataFrame) -> pd.DataFrame:
-        """Give each feature's contribution to each prediction, a column a feature."""
+        """Give each feature's contribution to each prediction, a column a feature.
+
+        It takes what `predict` takes, but not no rows.
+        """
 
     def save(self, model: Any, folder: Path) -> None:
         """Write the model into the empty `folder`; the same model gives the same bytes."""
 
     def load(self, folder: Path) -> Any:
         """Read what `save` wrote."""
+
+
+RowPredictor = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Takes a row's inputs by name, None where one is missing; gives its prediction by column."""
 
 
 class Metrics(Protocol):
@@ -80,14 +94,17 @@ class Metrics(Protocol):
         """Give the metrics by name; one that these rows cannot have is left out."""
 
     def curves(self, examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Give plots by name: the first column is x, the second is y."""
+        """Give plots by name: the first column is x, each other is a line."""
 
     def baselines(self, train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """Give, by name, the predictions for `test` of models that anybody would try first."""
 
 
 class Schema(Protocol):
-    """schema.py: what a valid row is, at each border."""
+    """schema.py: what a valid row is, at each border.
+
+    It may have an `EXAMPLE` too; see `example` below.
+    """
 
     @property
     def RAW(self) -> Mapping[str, type[DataFrameModel]]:
@@ -163,9 +180,27 @@ def features() -> Features:
     return cast(Features, _team_module("features"))
 
 
+def requests(raw: Mapping[str, pd.DataFrame], params: Any) -> pd.DataFrame:
+    """The rows to predict, by features.requests; the examples where a team has none."""
+    team = features()
+    given = getattr(team, "requests", team.examples)
+    found: pd.DataFrame = given(raw, params)
+    return found
+
+
 def model() -> Model:
     """The team's model.py."""
     return cast(Model, _team_module("model"))
+
+
+def row_predictor(fitted: Any) -> RowPredictor | None:
+    """A function that says of one row what model.predict says of a table of it, bit for bit.
+
+    It is for a service's speed: a model.py that has no `row_predictor` is asked by tables.
+    """
+    make = getattr(model(), "row_predictor", None)
+    found: RowPredictor | None = make(fitted) if make else None
+    return found
 
 
 def metrics() -> Metrics:
@@ -176,6 +211,14 @@ def metrics() -> Metrics:
 def schema() -> Schema:
     """The team's schema.py."""
     return cast(Schema, _team_module("schema"))
+
+
+def example() -> dict[str, Any]:
+    """schema.EXAMPLE, one request as JSON: the entity keys and the features that are not Feast's.
+
+    It is empty in a schema.py that is older than this.
+    """
+    return dict(getattr(schema(), "EXAMPLE", {}))
 
 
 if TYPE_CHECKING:

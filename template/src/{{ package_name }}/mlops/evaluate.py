@@ -1,18 +1,18 @@
 """Judge the model on rows later than any it has seen: metrics, slices, curves, the report."""
 
-import json
-
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from . import contract, dataset, files, params, report, tables
+from .errors import Problem
 
-METRICS = files.REPORTS / "metrics.json"
 SLICES = files.REPORTS / "slices.json"
 CURVES = files.REPORTS / "curves"
 REPORT = files.REPORTS / "report.html"
 
 EXPLAINED_ROWS = 2_000
+EFFECTS = 4
+BINS = 20
 
 
 class Params(BaseModel):
@@ -43,15 +43,18 @@ def run() -> None:
     slices = slice_scores(test, predictions, values, metrics)
     curves = metrics.curves(test, predictions)
     sample = test.sample(min(len(test), EXPLAINED_ROWS), random_state=0)
-    curves["importance"] = importance(team.explain(model, sample))
+    contributions = team.explain(model, sample)
+    curves["importance"] = importance(contributions)
 
     with files.replacing(CURVES) as folder:
         for name, curve in curves.items():
             curve.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
     files.write_json(SLICES, slices)
-    files.write_json(METRICS, scores)
-    files.write_text(REPORT, report.render(scores, slices, curves, test))
-    print(json.dumps({k: round(v, 4) for k, v in scores.items() if isinstance(v, float)}))
+    files.write_json(files.METRICS, scores)
+    files.write_text(
+        REPORT, report.render(scores, slices, curves, effects(sample, contributions), test)
+    )
+    print(report.table(scores))
 
 
 def slice_scores(
@@ -59,6 +62,9 @@ def slice_scores(
 ) -> dict[str, dict[str, float]]:
     """Give the metrics of each slice of enough rows, as `column=value`."""
     scores = {}
+    if unknown := [name for name in values.slices if name not in rows]:
+        known = ", ".join(rows.columns)
+        raise Problem(f"params.yaml: evaluate.slices: no column {unknown[0]}; there are {known}")
     for column in values.slices:
         for value, part in rows.groupby(column, observed=True):
             if len(part) >= values.min_slice_rows:
@@ -71,3 +77,25 @@ def importance(contributions: pd.DataFrame) -> pd.DataFrame:
     """Give the mean size of each feature's contribution, the largest first."""
     mean = contributions.abs().mean().sort_values(ascending=False, kind="stable")
     return pd.DataFrame({"feature": mean.index, "mean_contribution": mean.to_numpy()})
+
+
+def effects(rows: pd.DataFrame, contributions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Give, for the most important features, the mean contribution by their value.
+
+    Numbers are taken in bins of equally many rows, words as they are; a feature of more than
+    `BINS` words, or that is no column of the rows, is left out.
+    """
+    found: dict[str, pd.DataFrame] = {}
+    for name in importance(contributions)["feature"]:
+        if name not in rows or len(found) == EFFECTS:
+            continue
+        table = pd.DataFrame({name: rows[name], "contribution": contributions[name]}).dropna()
+        if pd.api.types.is_numeric_dtype(table[name]) and table[name].nunique() > BINS:
+            bins = pd.qcut(table[name], BINS, duplicates="drop")
+            found[name] = table.groupby(bins, observed=True).mean()
+        elif 1 < table[name].nunique() <= BINS:
+            words = not pd.api.types.is_numeric_dtype(table[name])
+            mean = table.groupby(name, observed=True).mean().reset_index()
+            by = "contribution" if words else name
+            found[name] = mean.sort_values(by, ascending=not words, kind="stable")
+    return found

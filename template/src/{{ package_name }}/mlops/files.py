@@ -15,8 +15,12 @@ DATA = Path("data")
 RAW = DATA / "raw"
 FEATURES = DATA / "features"
 DATASET = DATA / "dataset"
+BATCH = DATA / "batch"
+ROWS = BATCH / "rows"
+PRODUCTION = BATCH / "model"
 MODEL = Path("model")
 REPORTS = Path("reports")
+METRICS = REPORTS / "metrics.json"
 
 
 @contextmanager

@@ -1,17 +1,14 @@
 """Decide whether the model may be registered; the stage fails where a rule does."""
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
-from . import contract, dataset, evaluate, files, params, tables, tracking
+from . import contract, dataset, evaluate, files, params, registered, tables, tracking
 from .errors import Problem
 
 GATE = files.REPORTS / "gate.json"
@@ -63,7 +60,7 @@ class Verdict:
 def run() -> None:
     """reports/ and the champion → reports/gate.json; exits with 1 where a rule is broken."""
     values = params.section("gate", Params)
-    scores, slices = files.read_json(evaluate.METRICS), files.read_json(evaluate.SLICES)
+    scores, slices = files.read_json(files.METRICS), files.read_json(evaluate.SLICES)
     verdicts = list(judge(values, scores, slices))
     champion = tracking.champion()
     same = champion and champion.tags.get("model_digest") == files.digest(files.MODEL)
@@ -121,21 +118,13 @@ def champion_scores(champion: Any) -> dict[str, float]:
     """Score the champion, run by the code it was registered with, on this model's test rows."""
     test = dataset.read("test")
     with tempfile.TemporaryDirectory() as scratch:
-        folder = tracking.download(champion, Path(scratch))
-        flavor = yaml.safe_load((folder / "MLmodel").read_text())["flavors"]["python_function"]
-        rows, out = Path(scratch, "rows.parquet"), Path(scratch, "predictions.parquet")
+        rows, out = Path(scratch, "test.parquet"), Path(scratch, "predictions.parquet")
         tables.write(test, rows)
-        done = subprocess.run(
-            [sys.executable, "-m", flavor["loader_module"], folder / flavor["data"], rows, out],
-            env={**tracking.environment(), "PYTHONPATH": str(folder / flavor["code"])},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        try:
+            registered.by_own_code(tracking.download(champion, Path(scratch)), rows, out)
+        except Problem as problem:
             raise Problem(
-                f"the champion (version {champion.version}) cannot score the test rows: {reason};"
+                f"the champion (version {champion.version}): {problem};"
                 " empty gate.champion in params.yaml to register without comparing"
-            )
+            ) from None
         return contract.metrics().score(test, tables.read(out))

@@ -8,6 +8,18 @@ from .errors import Problem
 
 def run() -> None:
     """data.load → checked by schema.RAW → data/raw/<table>.parquet."""
+    with files.replacing(files.RAW) as folder:
+        for name, table in load().items():
+            tables.write(table, folder / f"{name}.parquet")
+            print(f"{name}: {len(table):,} rows x {table.shape[1]} columns")
+
+
+def load() -> dict[str, pd.DataFrame]:
+    """The raw tables of now, checked.
+
+    Raises:
+        Problem: data.load and schema.RAW name different tables, or rows break their schema.
+    """
     data, schema = contract.data(), contract.schema()
     raw = data.load(params.section("data", data.Params))
     if missing := sorted(set(schema.RAW) ^ set(raw)):
@@ -15,11 +27,7 @@ def run() -> None:
             f"data.load gives {sorted(raw)} and schema.RAW names {sorted(schema.RAW)}:"
             f" make them agree on {', '.join(missing)}"
         )
-    checked = {name: tables.check(raw[name], schema.RAW[name], name) for name in sorted(raw)}
-    with files.replacing(files.RAW) as folder:
-        for name, table in checked.items():
-            tables.write(table, folder / f"{name}.parquet")
-            print(f"{name}: {len(table):,} rows x {table.shape[1]} columns")
+    return {name: tables.check(raw[name], schema.RAW[name], name) for name in sorted(raw)}
 
 
 def read() -> dict[str, pd.DataFrame]:

@@ -1,12 +1,11 @@
 """The model as MLflow loads it anywhere: `mlflow.pyfunc.load_model("models:/<name>@champion")`."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from . import contract, tables
+from . import contract
 
 
 class Model:
@@ -21,11 +20,10 @@ class Model:
         """Give the predictions (schema.Predictions), a row a row."""
         return self._team.predict(self._model, rows)
 
+    def row_predictor(self) -> contract.RowPredictor | None:
+        """Give the team's faster way for one row, if it has one."""
+        return contract.row_predictor(self._model)
+
 
 def _load_pyfunc(folder: str) -> Model:
     return Model(Path(folder))
-
-
-if __name__ == "__main__":
-    model, source, target = map(Path, sys.argv[1:])
-    tables.write(Model(model).predict(tables.read(source)), target)

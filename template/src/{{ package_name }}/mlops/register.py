@@ -2,13 +2,13 @@
 
 import importlib.metadata
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 
-from . import contract, dataset, evaluate, files, gate, params, tables, tracking
+from . import contract, dataset, evaluate, files, gate, params, reference, report, tables, tracking
 from .errors import Problem
 from .settings import settings
 
@@ -32,6 +32,10 @@ def run() -> None:
     run_id = tracking.record(gate="passed")
     with tracking.connected() as client:
         version = _find(client, digest) or _create(client, run_id, tags, text)
+        with tempfile.TemporaryDirectory() as scratch:
+            sample = reference.write(Path(scratch))
+            # The source is models:/<id>; a version that is found does not carry the id itself.
+            client.log_model_artifact(Path(version.source).name, str(sample))
         client.set_registered_model_alias(version.name, tracking.CHAMPION, version.version)
     files.write_text(CARD, text)
     files.write_json(
@@ -90,8 +94,10 @@ def card(verdict: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["number"] = report.number
+    rules = params.section("gate", gate.Params)
     splits = {name: tables.read(files.DATASET / f"{name}.parquet") for name in dataset.SPLITS}
-    scores = files.read_json(evaluate.METRICS)
+    scores = files.read_json(files.METRICS)
     return environment.get_template("model_card.md.j2").render(
         name=settings().model_name,
         description=settings().description,
@@ -99,8 +105,9 @@ def card(verdict: dict[str, Any]) -> str:
             name: (f"{len(rows):,}", rows["event_timestamp"].min(), rows["event_timestamp"].max())
             for name, rows in splits.items()
         },
-        params=tracking.flat(yaml.safe_load(params.FILE.read_text())),
-        metrics=sorted(name for name, value in scores.items() if isinstance(value, float)),
+        params=tracking.flat(params.recorded()),
+        metrics=report.names(scores),
+        gated=sorted({*rules.metrics, *rules.slices}) or report.names(scores),
         models={"model": scores, **scores["baselines"]},
         slices=files.read_json(evaluate.SLICES),
         rules=verdict["rules"],

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,11 @@ class Remote:
         remote = repo.cloud.get_remote()
         self.repo, self.run, self.fs, self.path = repo, run, remote.fs, remote.path
         self.url = remote.fs.unstrip_protocol(remote.path)
+
+    def ask(self) -> None:
+        """Ask for a name that nothing has, to see whether it answers."""
+        with self._reached(), suppress(FileNotFoundError):
+            self.fs.cat_file(str(self.fs.join(self.path, "runs", "none.lock")))
 
     def read(self, stage: "PipelineStage") -> Entry | None:
         """The entry that the stage left in this run."""

@@ -33,16 +33,19 @@ def scratch(root: Path) -> Iterator[Path]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def environment(conf: Settings, folder: Path, run_id: str) -> dict[str, str]:
+def environment(conf: Settings, folder: Path, run_id: str, date: str = "") -> dict[str, str]:
     """What a stage's command finds in its environment beside what is there already."""
     variables = {
         "MLFLOW_TRACKING_URI": conf.tracking_uri,
+        "MLOPS_PREDICTIONS": conf.predictions,
         "MLOPS_RUN_ID": run_id,
         # An engine calls this interpreter by its path: `mlops` in the command is its neighbour.
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
         # The package of the copy comes before the installed one.
         "PYTHONPATH": f"{folder / 'src'}:{os.environ.get('PYTHONPATH', '')}".rstrip(":"),
     }
+    if date:
+        variables["MLOPS_DATE"] = date
     if "MLOPS_GIT_SHA" not in os.environ and (commit := sha(conf.root)):
         variables["MLOPS_GIT_SHA"] = commit
     return variables

@@ -34,7 +34,11 @@ class Settings(BaseModel):
     dependencies: list[str] = []
     package: str
     tracking_uri: str = Field(alias="tracking-uri")
+    predictions: str = "data/predictions"
+    """Where the batch publishes: a folder or a URL that Delta knows."""
     pipelines: dict[Label, Pipeline]
+    environments: list[Label] = Field(default=["staging", "prod"], min_length=1)
+    """Those in deploy/envs/, as a release goes through them; the first takes from the registry."""
 
 
 def read(root: Path) -> Settings:
@@ -61,7 +65,11 @@ def read(root: Path) -> Settings:
         where = ".".join(str(part) for part in first["loc"])
         raise Problem(f"{file.name}: [tool.mlops] {where}: {first['msg']}") from None
     uri = os.environ.get("MLFLOW_TRACKING_URI") or settings.tracking_uri
-    return settings.model_copy(update={"tracking_uri": _absolute(uri, root)})
+    predictions = os.environ.get("MLOPS_PREDICTIONS") or settings.predictions
+    if "://" not in predictions:
+        predictions = str(root / predictions)
+    update = {"tracking_uri": _absolute(uri, root), "predictions": predictions}
+    return settings.model_copy(update=update)
 
 
 def _absolute(uri: str, root: Path) -> str:

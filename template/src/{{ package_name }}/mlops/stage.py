@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from dvc.stage import PipelineStage, Stage
 
 
-def run(name: str, run_id: str) -> None:
+def run(name: str, run_id: str, date: str = "") -> None:
     """Run the stage with the address `name`; skip it where its inputs are those of its entry.
+
+    Its command finds `date`, unless it is empty, as $MLOPS_DATE.
 
     Raises:
         Problem: the stage, the remote, an input or the entry of a stage before it is not there, or
@@ -45,7 +47,7 @@ def run(name: str, run_id: str) -> None:
                 else:
                     start = time.monotonic()
                     remote.pull(inputs)
-                    env = environment(settings(), folder, run_id)
+                    env = environment(settings(), folder, run_id, date)
                     repo.reproduce(stage.addressing, single_item=True, force=True, run_env=env)
                     remote.push(stage)
                     print(f"{name}: done in {time.monotonic() - start:.1f} s", flush=True)

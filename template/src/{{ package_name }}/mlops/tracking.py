@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from . import evaluate, files, params
+from . import files, params
 from .commit import sha
 from .errors import Problem
 from .settings import settings
@@ -96,13 +94,12 @@ def record(**tags: str) -> str:
 
 
 def _new_run(client: Any, digest: str) -> str:
-    values = yaml.safe_load(params.FILE.read_text())
     run = client.create_run(
         experiment(client), run_name=digest[:12], tags={**origin(), "model_digest": digest}
     ).info.run_id
-    for name, value in flat(values).items():
+    for name, value in flat(params.recorded()).items():
         client.log_param(run, name, value)
-    for name, value in flat(files.read_json(evaluate.METRICS)).items():
+    for name, value in flat(files.read_json(files.METRICS)).items():
         client.log_metric(run, name, value)
     client.set_tag(run, "complete", "yes")
     client.set_terminated(run)

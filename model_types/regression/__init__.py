@@ -1,0 +1,1 @@
+"""Regression: how many minutes late will this flight arrive, and between which bounds?"""

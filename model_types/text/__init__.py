@@ -1,0 +1,1 @@
+"""Text: is this HTTP request an attack?"""

@@ -1,0 +1,108 @@
+{{/*
+What Kubeflow's compiler makes of a pipeline, of (list ROOT NAME PIPELINE): pipeline.py says the same
+in Python, and its tests compare the two.
+*/}}
+{{- define "kubeflow.spec" -}}
+{{- $root := first . }}
+{{- $name := index . 1 }}
+{{- $stages := (last .).stages }}
+{{- $image := include "pipeline.image" $root }}
+pipelineSpec:
+  schemaVersion: 2.1.0
+  sdkVersion: kfp-2.17.3
+  pipelineInfo:
+    name: {{ $root.Chart.Name }}-{{ $name }}
+  components:
+    {{- range $stages }}
+    comp-{{ .id }}:
+      executorLabel: exec-{{ .id }}
+      inputDefinitions:
+        parameters:
+          date: {parameterType: STRING}
+          run_id: {parameterType: STRING}
+    {{- end }}
+  deploymentSpec:
+    executors:
+      {{- range $stages }}
+      exec-{{ .id }}:
+        container:
+          image: {{ $image }}
+          command: [mlops]
+          args: [stage, {{ .stage | quote }}, --run-id, {{ "{{$.inputs.parameters['run_id']}}" | quote }}, --date, {{ "{{$.inputs.parameters['date']}}" | quote }}]
+          env:
+            # As many threads as the stage has cores, and not as the node has.
+            - name: OMP_NUM_THREADS
+              {{- $milli := .resources.cpu | trimSuffix "m" | float64 }}
+              value: {{ ternary (divf $milli 1000) $milli (hasSuffix "m" .resources.cpu) | ceil | int | quote }}
+            {{- range $key, $value := $root.Values.env }}
+            - name: {{ $key }}
+              value: {{ $value | quote }}
+            {{- end }}
+            - name: MLOPS_ENGINE
+              value: kubeflow
+          resources:
+            resourceCpuRequest: {{ .resources.cpu | quote }}
+            resourceCpuLimit: {{ .resources.cpu | quote }}
+            resourceMemoryRequest: {{ .resources.memory | quote }}
+            resourceMemoryLimit: {{ .resources.memory | quote }}
+            {{- with .gpu }}
+            accelerator:
+              resourceType: nvidia.com/gpu
+              resourceCount: {{ int . | quote }}
+            {{- end }}
+      {{- end }}
+  root:
+    inputDefinitions:
+      parameters:
+        # Empty: the latest day. A schedule gives the day that its run was due.
+        date: {defaultValue: "", isOptional: true, parameterType: STRING}
+    dag:
+      tasks:
+        {{- range $stages }}
+        {{ .id }}:
+          taskInfo: {name: {{ .id }}}
+          componentRef: {name: comp-{{ .id }}}
+          cachingOptions: {}
+          inputs:
+            parameters:
+              date: {componentInputParameter: date}
+              run_id:
+                runtimeValue: {constant: {{ "{{$.pipeline_job_uuid}}" | quote }}}
+          {{- with .needs }}
+          dependentTasks: {{ sortAlpha . | toJson }}
+          {{- end }}
+          {{- if .retries }}
+          retryPolicy:
+            maxRetryCount: {{ int .retries }}
+            backoffDuration: 30s
+            backoffFactor: 2
+            # Kubeflow's own limit, an hour from the first try, is less than a stage may take.
+            backoffMaxDuration: {{ mul (add1 .retries) (add .timeout 3600) }}s
+          {{- end }}
+        {{- end }}
+platformSpec:
+  platforms:
+    kubernetes:
+      deploymentSpec:
+        executors:
+          {{- range $stages }}
+          exec-{{ .id }}:
+            activeDeadlineSeconds: {{ int .timeout | quote }}
+            {{- with $root.Values.engine.secretKeys }}
+            secretAsEnv:
+              {{- range $secret, $keys := . }}
+              {{- range $keys }}
+              - secretName: {{ $secret }}
+                secretNameParameter: {runtimeValue: {constant: {{ $secret }}}}
+                optional: false
+                keyToEnv: [{secretKey: {{ . }}, envVar: {{ . }}}]
+              {{- end }}
+              {{- end }}
+            {{- end }}
+          {{- end }}
+{{- end }}
+
+{{/* A version's name: Kubeflow lets nobody change one, so another content has another name. */}}
+{{- define "kubeflow.version" -}}
+{{- printf "%s-%s-%s" (first .).Release.Name (index . 1) (include "kubeflow.spec" . | sha256sum | trunc 10) }}
+{{- end }}

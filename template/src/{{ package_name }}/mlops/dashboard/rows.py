@@ -1,0 +1,52 @@
+"""Rows to explain: those that lie here, and those that the model in production was judged on."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from .. import contract, files, predict, reference, tables
+from ..errors import Problem
+from . import model
+
+SOURCES = {
+    "test set": (files.DATASET, "test.parquet"),
+    "last batch": (files.BATCH / "rows", "*.parquet"),
+    "reference": (model.FOLDER, reference.FILE),
+}
+
+
+def sources() -> list[str]:
+    """The names of what there is.
+
+    Raises:
+        Problem: there is nothing.
+    """
+    if found := [name for name in SOURCES if _paths(name)]:
+        return found
+    raise Problem("there are no rows to explain: type `make pipeline`")
+
+
+def read(source: str) -> pd.DataFrame:
+    """Give the model's inputs: the first rows of each file, as many as its writer put in a group.
+
+    The same object comes back while the files stay as they are: do not write to it.
+    """
+    paths = _paths(source)
+    return _read(paths, max(path.stat().st_mtime for path in paths))
+
+
+def typed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Give the model's inputs alone, held against the team's schema."""
+    schema = contract.schema().Features
+    return tables.check(rows[[*schema.to_schema().columns]], schema, "the row")
+
+
+def _paths(source: str) -> list[Path]:
+    folder, pattern = SOURCES[source]
+    return sorted(folder.glob(pattern))
+
+
+@st.cache_resource(max_entries=len(SOURCES), show_spinner="Reading the rows")
+def _read(paths: list[Path], changed: float) -> pd.DataFrame:
+    return typed(pd.concat([next(predict.groups(path)) for path in paths], ignore_index=True))

@@ -1,0 +1,39 @@
+"""Whether the last batch looks like the rows that the model in production was judged on."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ... import files
+from ...errors import Problem
+
+TITLE, ICON, PLACE = "Drift", ":material/compare_arrows:", 4
+
+FOUND = files.BATCH / "drift.json"
+REPORT = FOUND.with_suffix(".html")
+
+
+def show() -> None:
+    """Draw the page."""
+    if not FOUND.exists():
+        raise Problem("no batch has been compared yet: type `make batch`")
+    found = files.read_json(FOUND)
+    st.caption(f"{found['date']}: {found['rows']:,} rows, version {found['version']}")
+    _verdict(found)
+    for name in ("predictions", "inputs", "quality"):
+        if found[name]:
+            st.subheader(name.capitalize())
+            st.dataframe(pd.DataFrame.from_dict(found[name], orient="index"))
+    if REPORT.exists():
+        st.subheader("Report")
+        st.iframe(REPORT.read_text(encoding="utf-8"), height=1_000)
+
+
+def _verdict(found: dict[str, Any]) -> None:
+    if not found["judged"]:
+        st.info("Too few rows, or nothing to hold them against: drift is not judged.")
+    elif found["moved"]:
+        st.warning("\n".join(["There is drift:", "", *(f"- {line}" for line in found["moved"])]))
+    else:
+        st.success("There is no drift.")

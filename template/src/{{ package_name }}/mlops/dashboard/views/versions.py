@@ -1,0 +1,94 @@
+"""The models over time: their metrics, beside the baselines', and what the gate said."""
+
+import pandas as pd
+import streamlit as st
+
+from ... import tracking
+from .. import charts, history
+
+TITLE, ICON, PLACE = "Versions", ":material/timeline:", 1
+
+ABOUT = ["version", "aliases", "trained", "gate", "commit", "engine"]
+ACROSS = 6
+
+
+def show() -> None:
+    """Draw the page."""
+    runs = history.runs()
+    names = [name for name in map(str, runs) if _is_metric(runs, name)]
+    _champion(runs, names)
+    st.subheader("Over time")
+    chosen = st.selectbox("Metric", names)
+    st.altair_chart(charts.over_time(_with_baselines(runs, str(chosen)), str(chosen)))
+    st.subheader("Every model that reached the gate")
+    st.dataframe(
+        runs[[*ABOUT, *names]],
+        hide_index=True,
+        column_config={
+            "trained": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+            **{name: st.column_config.NumberColumn(format="%.4f") for name in names},
+        },
+    )
+    _verdicts(runs)
+
+
+def _is_metric(runs: pd.DataFrame, name: str) -> bool:
+    number = pd.api.types.is_numeric_dtype(runs[name]) and name != "rows"
+    return number and not name.startswith("baselines.")
+
+
+def _champion(runs: pd.DataFrame, names: list[str]) -> None:
+    """The champion's metrics, and each one's difference to the version before it."""
+    registered = runs[runs["version"] != ""].reset_index(drop=True)
+    at = registered.index[registered["aliases"].map(_has_champion)]
+    if at.empty:
+        st.info("No model has passed the gate yet: see below which rule it broke.")
+        return
+    now, older = registered.loc[at[0]], registered.loc[at[0] + 1 :].head(1)
+    than = f", and the difference to version {older['version'].iloc[0]}" if len(older) else ""
+    st.caption(f"Version {now['version']} is the champion. Its metrics{than}:")
+    for area, name in zip(st.columns(min(len(names), ACROSS)), names, strict=False):
+        delta = f"{now[name] - older[name].iloc[0]:+.4f}" if len(older) else None
+        area.metric(name.replace("_", " "), f"{now[name]:.4f}", delta, delta_color="off")
+
+
+def _has_champion(aliases: list[str]) -> bool:
+    return tracking.CHAMPION in aliases
+
+
+def _with_baselines(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Give a row a point: when, whose and what."""
+    ours = {"model": metric}
+    theirs = {
+        name.split(".")[1]: name
+        for name in map(str, runs)
+        if name.startswith("baselines.") and name.endswith(f".{metric}")
+    }
+    parts = [
+        runs.assign(model=model, value=runs[column]) for model, column in (ours | theirs).items()
+    ]
+    return pd.concat(parts)[["trained", "version", "gate", "model", "value"]].dropna(subset="value")
+
+
+def _verdicts(runs: pd.DataFrame) -> None:
+    st.subheader("What the gate said")
+    names = {
+        run: f"version {version}" if version else f"not registered, of {trained:%d %B %Y, %H:%M}"
+        for run, version, trained in zip(runs["run"], runs["version"], runs["trained"], strict=True)
+    }
+    run = st.selectbox("Model", list(names), format_func=names.__getitem__)
+    rules = history.verdicts(str(run))
+    if rules.empty:
+        st.info("The gate has no rules: write some into params.yaml, section `gate`.")
+        return
+    broken = rules["broken"] != ""
+    if broken.any():
+        st.error(f"{broken.sum()} of {len(rules)} rules are broken.")
+    else:
+        st.success(f"All {len(rules)} rules are kept.")
+    table = rules.assign(verdict=broken.map({True: "broken", False: "kept"}))
+    st.dataframe(
+        table.sort_values("verdict", kind="stable")[["verdict", "rule", "value", "broken"]],
+        hide_index=True,
+        column_config={"value": st.column_config.NumberColumn(format="%.4f"), "broken": "how"},
+    )

@@ -1,0 +1,77 @@
+"""What a day brought: its rows with their predictions, and labels of what was published before."""
+
+import tempfile
+from collections.abc import Iterable
+from datetime import date, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+
+from . import contract, features, ingest, publish, reference, rows
+from .settings import settings
+
+MOST = 20_000
+"""Rows of a day, or of the days with labels, that are looked at."""
+
+Judged = tuple[pd.DataFrame, pd.DataFrame]
+"""Examples, and what was predicted of them."""
+
+
+def day(total: int) -> pd.DataFrame:
+    """The rows of the day with their predictions, or MOST of them."""
+    columns = [*contract.schema().Features.to_schema().columns]
+    shards = sorted(path.name for path in rows.ROWS.glob("*.parquet"))
+    groups = chain.from_iterable(publish.groups(name, columns, {}) for name in shards)
+    return sampled(groups, total)
+
+
+def labelled(published: dict[str, Any], days: int) -> Judged | None:
+    """What was published of the last days by this version, where it is known what then happened.
+
+    The examples of now are found by the columns of the request; those that two rows have in common
+    tell nothing. Their features are joined anew, for a metric may ask for any column.
+    """
+    keys, last = published["columns"], date.fromisoformat(published["date"])
+    raw, values = ingest.load(), features.section()
+    known = contract.features().examples(raw, values)
+    if {*keys} - {*known}:
+        return None
+    when = known["event_timestamp"].dt.date
+    known = known[(when > last - timedelta(days=days)) & (when <= last)]
+    said = _published(published, last - timedelta(days=days), last)
+    predicted = [str(name) for name in said if name not in keys]
+    said = said.astype({name: known[name].dtype for name in keys})
+    said = said.rename(columns={name: reference.PREDICTED + name for name in predicted})
+    both = known.drop_duplicates(keys, keep=False).merge(
+        said.drop_duplicates(keys, keep=False), on=keys
+    )
+    if both.empty:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        features.write(raw, values, Path(scratch))
+        both = pd.concat(rows.joined(both, Path(scratch), 1), ignore_index=True)
+    return reference.split(both)
+
+
+def _published(published: dict[str, Any], after: date, last: date) -> pd.DataFrame:
+    """The requests and predictions of these days by the version in production, or MOST of them."""
+    table = DeltaTable(settings().predictions).to_pyarrow_dataset()
+    version = pc.field("model_version") == str(published["version"])
+    wanted = version & (pc.field("date") > after) & (pc.field("date") <= last)
+    total = table.count_rows(filter=wanted)
+    columns = [name for name in table.schema.names if name not in ("model_version", "date")]
+    return sampled(table.to_batches(columns=columns, filter=wanted), total)
+
+
+def sampled(batches: Iterable[pa.RecordBatch], total: int) -> pd.DataFrame:
+    """Give about MOST of `total` rows, drawn by a fixed seed; only those are held in memory."""
+    random, share = np.random.default_rng(0), MOST / max(total, 1)
+    taken = [batch.filter(pa.array(random.random(len(batch)) < share)) for batch in batches]
+    table: pd.DataFrame = pa.Table.from_batches(taken).to_pandas()
+    return table

@@ -1,0 +1,125 @@
+"""Propose what an environment is to run: `mlops promote` and `mlops rollback`.
+
+The commit is made beside the work tree: what fails, or is killed, leaves nothing here.
+"""
+
+from pathlib import Path
+
+from . import registry, release_file, tracking
+from .errors import Problem
+from .release_file import Release
+from .released import Base, clean, file
+from .request import Request
+from .settings import settings
+from .update import git
+
+
+def promote(to: str, source: str, version: str, images: Path | None, base: str) -> None:
+    """Release to an environment what one before it runs, or to the first one what is new.
+
+    Raises:
+        Problem: the release is not whole, or not one that passed; or a tool failed.
+    """
+    clean(Path.cwd(), to)
+    order = settings().environments
+    if to == order[0]:
+        if source:
+            raise Problem(f"{to} takes from the registry: type mlops promote --to {to}")
+        given = release_file.references(images) if images else {}
+        here = Base.fetch(Path.cwd(), base)
+        release = _newest(here.release(to), version, given)
+    else:
+        before = order[: order.index(to)]
+        if source not in before or version or images:
+            raise Problem(
+                f"{to} takes what {' or '.join(before)} runs:"
+                f" type mlops promote --from {before[-1]} --to {to}"
+            )
+        clean(Path.cwd(), source)
+        here = Base.fetch(Path.cwd(), base)
+        release = here.release(source)
+        if not release.values():
+            raise Problem(f"{source} runs nothing yet: type mlops promote --to {order[0]}")
+    _propose(here, to, release, f"Release {_called(release)} to {to}")
+
+
+def rollback(env: str, to: str, base: str) -> None:
+    """Release to an environment what it ran before, or what it ran at a commit.
+
+    Raises:
+        Problem: there is no such release, or the registry has it no more; or a tool failed.
+    """
+    clean(Path.cwd(), env)
+    here = Base.fetch(Path.cwd(), base)
+    release = _at(here, env, to) if to else _former(here, env)
+    _propose(here, env, release, f"Roll {env} back to {_called(release)}")
+
+
+def _newest(now: Release, version: str, images: dict[str, release_file.Image]) -> Release:
+    """A release with these images, and a version or the newest that passed."""
+    number = version or registry.newest()
+    if not number and not images:
+        raise Problem(f"no version of {settings().model_name} has passed its gate: make pipeline")
+    if not number:
+        print("No version has passed its gate yet: it is the images alone.")
+    return now.having(images, registry.find(number) if number else None)
+
+
+def _at(here: Base, env: str, revision: str) -> Release:
+    """What an environment ran at a commit."""
+    try:
+        commit = git(here.root, "rev-parse", "--verify", f"{revision}^{{commit}}").strip()
+        git(here.root, "merge-base", "--is-ancestor", commit, here.commit)
+    except Problem:
+        raise Problem(f"{env} never ran {revision}; see: git log -- {file(env)}") from None
+    if not (release := here.release(env, commit)).values():
+        raise Problem(f"{env} ran nothing at {revision}; see: git log -- {file(env)}")
+    return release
+
+
+def _former(here: Base, env: str) -> Release:
+    """The release before the present one."""
+    now = here.release(env)
+    for commit, _ in here.history(env):
+        release = here.release(env, commit)
+        if release.values() and release != now:
+            return release
+    raise Problem(f"{env} has had no other release; see: git log -- {file(env)}")
+
+
+def _called(release: Release) -> str:
+    model = release.serving.model
+    return f"version {model.version}" if model else "images"
+
+
+def _propose(here: Base, env: str, release: Release, title: str) -> None:
+    """Propose a release of an environment, if it is another than the present one."""
+    changes = _changes(here.release(env), release)
+    if not changes:
+        print(f"{env} has this release already: nothing to do.")
+        return
+    if model := release.serving.model:
+        changes += ["", f"Version {model.version} passed its gate: {registry.check(model)}"]
+    branch, text = f"release-{env}", "\n".join(changes) + "\n"
+    before = here.proposed(branch)
+    # A promotion is one commit, of one file.
+    there = before and git(here.root, "log", "--format=", "--name-only", f"{here.commit}..{before}")
+    if there and there.split() != [file(env)]:
+        raise Problem(f"{branch} holds commits of others: merge it, or delete the branch")
+    commit = here.commit_release(env, release, f"{title}\n\n{text}")
+    print(f"{title}\n\n{text}")
+    if here.remote:
+        Request(branch, here.branch, title, text).send(here.root, commit, before)
+        return
+    git(here.root, "branch", "--force", branch, commit)
+    print(f"It is on the branch {branch}. What is left: git merge {branch}")
+
+
+def _changes(now: Release, release: Release) -> list[str]:
+    """A line of Markdown for each key that changes."""
+    old, new = tracking.flat(now.values()), tracking.flat(release.values())
+    return [
+        f"- `{name}`: {old.get(name, 'none')} → {new.get(name, 'none')}"
+        for name in {**new, **old}
+        if old.get(name) != new.get(name)
+    ]

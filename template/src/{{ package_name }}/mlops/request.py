@@ -1,0 +1,110 @@
+"""A commit proposed at `origin`: one branch, and one pull or merge request from it.
+
+Both are renewed as long as nobody else has committed there. Needs Python alone, as update.py does.
+"""
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import template
+from .errors import Problem
+from .update import git
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is proposed, and to which branch; the text is Markdown."""
+
+    branch: str
+    base: str
+    title: str
+    text: str
+    draft: bool = False
+
+    def send(self, root: Path, commit: str, pushed: str) -> None:
+        """Push a commit over the one that is `pushed`, and open or renew the request.
+
+        Raises:
+            Problem: git or the host's tool fails; then the branch is what it was before.
+        """
+        host = template.answer(root, "git_host")
+        by_gh = host == "github" and bool(shutil.which("gh"))
+        number = self._number(root) if by_gh else ""
+        if pushed and _same(root, commit, pushed) and (number or not by_gh):
+            print(f"{self.branch} proposes it already.")
+            return
+        try:
+            self._push(root, commit, pushed, self._on_gitlab() if host == "gitlab" else [])
+            if by_gh:
+                self._on_github(root, number)
+        except BaseException as error:
+            self._take_back(root, commit, pushed, error)
+            raise
+        print(f"Pushed {self.branch}.")
+        if not by_gh and host != "gitlab":
+            print(f"What is left: a request from {self.branch} to {self.base}, or a merge.")
+
+    def _push(self, root: Path, commit: str, over: str, options: list[str]) -> None:
+        name = f"refs/heads/{self.branch}"
+        lease = f"--force-with-lease={name}:{over}"
+        git(root, "push", "--quiet", "--no-verify", lease, *options, "origin", f"{commit}:{name}")
+
+    def _take_back(self, root: Path, commit: str, before: str, error: BaseException) -> None:
+        try:
+            if pushed(root, self.branch) == commit:
+                self._push(root, before, commit, [])
+        except Problem:
+            raise Problem(
+                f"{error}; {self.branch} may be pushed: try again, or delete it"
+            ) from None
+
+    def _on_gitlab(self) -> list[str]:
+        """Push options; git allows no line end in one, and GitLab reads \\n as one."""
+        wanted = [
+            "create",
+            "remove_source_branch",
+            f"target={self.base}",
+            f"title={'Draft: ' if self.draft else ''}{self.title}",
+            "description=" + self.text.replace("\n", "\\n"),
+        ]
+        return [f"--push-option=merge_request.{option}" for option in wanted]
+
+    def _number(self, root: Path) -> str:
+        """The number of the open request at GitHub, or ""."""
+        listed = ("--head", self.branch, "--base", self.base, "--state", "open", "--json", "number")
+        return _gh(root, "pr", "list", *listed, "--jq", ".[].number").strip()
+
+    def _on_github(self, root: Path, number: str) -> None:
+        text = ("--title", self.title, "--body-file", "-")
+        if number:
+            print(_gh(root, "pr", "edit", number, *text, body=self.text))
+            _gh(root, "pr", "ready", number, *(["--undo"] if self.draft else []))
+            return
+        draft = ["--draft"] if self.draft else []
+        places = ("--base", self.base, "--head", self.branch)
+        print(_gh(root, "pr", "create", *places, *text, *draft, body=self.text))
+
+
+def pushed(root: Path, branch: str) -> str:
+    """The commit that the branch has at the remote; "" where there is no such branch."""
+    if not git(root, "ls-remote", "origin", f"refs/heads/{branch}"):
+        return ""
+    git(root, "fetch", "--quiet", "origin", f"refs/heads/{branch}")
+    return git(root, "rev-parse", "FETCH_HEAD").strip()
+
+
+def _same(root: Path, commit: str, pushed: str) -> bool:
+    """Whether what is pushed has the content of the commit, on the same base."""
+    asked = [f"{each}{part}" for each in (commit, pushed) for part in ("^{tree}", "^")]
+    tree, base, *there = git(root, "rev-parse", *asked).split()
+    return there == [tree, base]
+
+
+def _gh(root: Path, *arguments: str, body: str = "") -> str:
+    done = subprocess.run(["gh", *arguments], cwd=root, input=body, capture_output=True, text=True)
+    if done.returncode:
+        reason = " ".join(done.stderr.split())
+        raise Problem(f"`gh {' '.join(arguments[:2])}` fails: {reason}")
+    return done.stdout

@@ -1,0 +1,111 @@
+"""What a change does to the metrics: the pipeline on a sample of the rows, at a base and here."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from . import files, params, report
+from .errors import Problem
+from .scratch import environment, scratch
+from .settings import settings
+
+OUTPUT = files.REPORTS / "sample.md"
+TITLE = "## The pipeline on a sample"
+
+
+class Params(BaseModel):
+    """The section `sample` of params.yaml: other values of other sections, `data` above all."""
+
+    model_config = ConfigDict(extra="allow")
+
+    __pydantic_extra__: dict[str, dict[str, Any]]
+
+
+def run(base: str) -> None:
+    """The stages up to `evaluate`, twice, in folders of their own → reports/sample.md.
+
+    The bounds of the gate are those of all rows, so it does not judge a sample, and nothing is
+    registered. Stages that the change does not touch run once.
+
+    Raises:
+        Problem: there is no such commit, or the pipeline fails here; at the base it may.
+    """
+    root = settings().root
+    values = params.section("sample", Params, optional=True).model_extra or {}
+    _known(values)
+    commit = _git(root, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}")
+    if not commit:
+        raise Problem(f"git knows no commit {base}: type `git fetch origin`, or another BASE=")
+    with tempfile.TemporaryDirectory(prefix="mlops-", ignore_cleanup_errors=True) as name:
+        old, cache = Path(name, "base"), Path(name, "cache")
+        _git(root, "clone", "--quiet", "--shared", "--no-checkout", str(root), str(old))
+        _git(old, "checkout", "--quiet", "--detach", commit)
+        print(f"At {commit[:8]}:", flush=True)
+        there = all((old / name).exists() for name in (".dvc", params.FILE))
+        before = scores(old, values, cache) if there else None
+        print("Here:", flush=True)
+        after = scores(root, values, cache)
+    if after is None:
+        raise Problem("the pipeline fails on the sample: see above")
+    files.write_text(OUTPUT, page(commit[:8], before, after, bool(values)))
+    print(f"\n{OUTPUT.read_text()}")
+
+
+def scores(root: Path, values: Mapping[str, Any], cache: Path) -> dict[str, Any] | None:
+    """The metrics of the repo in `root` with these parameters; None where a stage fails."""
+    conf = settings()
+    with scratch(root) as folder:
+        _override(folder / params.FILE, values)
+        cache.mkdir(exist_ok=True)
+        (folder / ".dvc" / "cache").symlink_to(cache)
+        env = os.environ | environment(conf, folder, "sample")
+        command = [sys.executable, "-m", "dvc", "repro", "evaluate"]
+        if subprocess.run(command, env=env, check=False).returncode:
+            return None
+        found: dict[str, Any] = files.read_json(files.METRICS)
+        return found
+
+
+def page(base: str, before: Mapping[str, Any] | None, after: Mapping[str, Any], less: bool) -> str:
+    """The comparison as Markdown."""
+    lines = [TITLE, "", f"| metric | {base} | here | change |", "| --- | ---: | ---: | ---: |"]
+    for name in sorted({*report.names(before or {}), *report.names(after)}):
+        old, new = (before or {}).get(name), after.get(name)
+        change = f"{new - old:+,.4f}" if old is not None and new is not None else ""
+        lines.append(f"| {name} | {report.number(old)} | {report.number(new)} | {change} |")
+    lines += ["", f"On {after['rows']:,} test rows."]
+    if not less:
+        lines.append(f"They are all there are: {params.FILE} has no section `sample`.")
+    if before is None:
+        lines.append(f"{base} has no pipeline that runs with today's parameters and libraries.")
+    lines.append("The gate judges the training on all rows, not this.")
+    return "\n".join(lines) + "\n"
+
+
+def _known(values: Mapping[str, Any]) -> None:
+    """Refuse a name that no section has: a slip would leave all rows in."""
+    there = params.recorded()
+    for section, changed in values.items():
+        for name in changed:
+            if name not in there.get(section, {}):
+                raise Problem(f"{params.FILE}: sample.{section}.{name}: {section} has no {name}")
+
+
+def _override(file: Path, values: Mapping[str, Any]) -> None:
+    """Give parameters other values; the file is a copy, so that its comments may go."""
+    text = yaml.safe_load(file.read_text())
+    for section, changed in values.items():
+        text[section] = {**text.get(section, {}), **changed}
+    file.write_text(yaml.safe_dump(text))
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()

@@ -1,0 +1,1 @@
+"""Stream inference: the model in production behind HTTP."""

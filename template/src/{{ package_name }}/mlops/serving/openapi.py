@@ -1,0 +1,75 @@
+"""What the API's page says: the models of requests, answers and errors."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, create_model
+
+from .. import contract
+from . import requests
+
+REFUSALS = {
+    400: "The body ended early.",
+    408: "The body did not come in time.",
+    413: "The body is too long.",
+    422: "The body breaks a rule; the errors name the fields.",
+    500: "The service failed; its log says more.",
+    503: "Too many requests wait, or a feature that has no default is not known.",
+}
+
+
+class Direct(APIRoute):
+    """A route whose function reads the request by itself: FastAPI need not look for arguments."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Give the function as it is."""
+        return self.endpoint  # type: ignore[return-value]
+
+
+class Identity(BaseModel):
+    """The registered version that answers."""
+
+    name: str
+    version: str
+    digest: str
+
+
+class Error(BaseModel):
+    """What is wrong, and the path to it in the body."""
+
+    where: list[str | int]
+    message: str
+
+
+class Errors(BaseModel):
+    """All that is wrong, or the first of it."""
+
+    errors: list[Error]
+
+
+def operation(body: type[BaseModel]) -> dict[str, Any]:
+    """Give what FastAPI has to be told of the route, which reads the body by itself."""
+    schema = body.model_json_schema()
+    schema["properties"]["rows"]["items"] = schema.pop("$defs")["Row"]
+    refusals = {status: {"model": Errors, "description": why} for status, why in REFUSALS.items()}
+    return {
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
+        },
+        "responses": {
+            200: {"model": _answer(), "description": "A prediction a row, in order."},
+            **refusals,
+        },
+    }
+
+
+def _answer() -> type[BaseModel]:
+    columns = contract.schema().Predictions.to_schema().columns
+    # A number that JSON does not have is null.
+    fields: dict[str, Any] = {
+        name: (requests.kind(column) | None, ...) for name, column in columns.items()
+    }
+    prediction = create_model("Prediction", **fields)
+    return create_model("Answer", model=(Identity, ...), predictions=(list[prediction], ...))  # type: ignore[valid-type]

@@ -1,0 +1,94 @@
+"""Start the service: here, with what is registered here, or in a pod, with what lies there."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from .. import files
+from ..errors import Problem
+from . import telemetry
+
+MODEL = files.DATA / "serving" / "model"
+LOG = files.DATA / "serving" / "log"
+
+
+def run(port: int) -> None:
+    """Serve $MLOPS_MODEL; without it, fetch the model in production and fill the online store."""
+    # A batch is one thread's: the next requests are read and checked meanwhile.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    host = os.environ.get("MLOPS_HOST", "127.0.0.1")
+    listening = listen(host, port)
+    if "MLOPS_MODEL" not in os.environ:
+        # The libraries of training, which an image of the service does not have.
+        from .. import production
+        from .online import materialize
+
+        production.run(MODEL)
+        materialize()
+        os.environ["MLOPS_MODEL"] = str(MODEL.resolve())
+        os.environ.setdefault("MLOPS_PREDICTION_LOG", str(LOG.resolve()))
+        print(f"Try it in a browser:  http://{host}:{port}/docs", flush=True)
+    from .app import create
+
+    serve(create(), listening)
+
+
+def serve(app: FastAPI, listening: socket.socket) -> None:
+    """Answer until a signal comes."""
+    telemetry.log()
+    # What is in memory now stays: to walk through it for garbage would take a tenth of a second.
+    gc.collect()
+    gc.freeze()
+    # Of what a request leaves, a reference counted to nothing frees almost all.
+    gc.set_threshold(10_000, 10, 10)
+    config = uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=20)
+    with suppress(KeyboardInterrupt):
+        Draining(config, float(os.environ.get("MLOPS_DRAIN_SECONDS", "5"))).run([listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port.
+
+    Raises:
+        Problem: another process has it, or it needs more rights.
+    """
+    try:
+        return socket.create_server((host, port), backlog=2048)
+    except OSError as error:
+        raise Problem(f"port {port}: {error.strerror}: type another, as in PORT=8001") from None
+
+
+class Draining(uvicorn.Server):
+    """Told to stop, it says for a while that it is not ready; what comes until then is answered.
+
+    Who sends requests has that time to notice, and kept connections are closed one by one, after
+    an answer. An idle one that were closed at once could have a request on its way.
+    """
+
+    def __init__(self, config: uvicorn.Config, seconds: float) -> None:
+        """Drain for so many seconds."""
+        super().__init__(config)
+        self._seconds = seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal; a person's, and a second one, is not waited for."""
+        app: Any = self.config.app
+        stop = super().handle_exit
+        if sig != signal.SIGTERM or not app.state.ready:
+            stop(sig, frame)
+            return
+        app.state.ready = False
+        self._loop.call_soon_threadsafe(self._loop.call_later, self._seconds, stop, sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Remember the loop, for signals come without one."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)

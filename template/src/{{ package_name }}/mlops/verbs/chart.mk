@@ -1,0 +1,21 @@
+# What the Makefile has of deploy/.
+
+KUBECONFORM ?= -strict -summary -ignore-missing-schemas
+
+# Schemas that kubeconform has fetched once are there without a network, too.
+.PHONY: chart
+chart:  ## lint the chart and render each environment into .chart/, with what is released there (needs helm)
+	@command -v helm >/dev/null || { echo "make chart needs helm: https://helm.sh/docs/intro/install"; exit 1; }
+	@mkdir -p .chart/schemas && rm -f .chart/*.yaml .chart/said
+	@name=$$(sed -n 's/^name: //p' deploy/chart/Chart.yaml); for folder in deploy/envs/*; do \
+	    env=$$(basename "$$folder"); set --; \
+	    for file in orchestration/pipelines.json "$$folder/values.yaml" "$$folder/release.yaml"; do \
+	        test ! -e "$$file" || set -- "$$@" --values "$$file"; done; \
+	    helm lint --strict --quiet deploy/chart "$$@" && \
+	    helm template "$$name" deploy/chart --namespace "$$name-$$env" "$$@" > ".chart/$$env.yaml" && \
+	    echo ".chart/$$env.yaml: $$(grep -c '^kind:' ".chart/$$env.yaml") objects" || exit 1; done
+	@! command -v kubeconform >/dev/null || kubeconform -cache .chart/schemas $(KUBECONFORM) .chart/*.yaml > .chart/said || { \
+	    grep -v "failed downloading schema" .chart/said; \
+	    ! grep -q "failed downloading schema" .chart/said || echo "make chart: kubeconform reaches no schemas:" \
+	        "with a network, once, it keeps them in .chart/schemas; or name a folder: KUBECONFORM=\"-schema-location DIR\""; exit 1; }
+	@test ! -e .chart/said || cat .chart/said

@@ -1,0 +1,7 @@
+# What the Makefile has of the dashboard.
+
+TARGETS += dashboard
+
+.PHONY: dashboard
+dashboard: setup  ## versions, explanations and batches in a browser: make dashboard [PORT=8501]
+	@$(RUN) mlops dashboard --port $(or $(PORT),8501)

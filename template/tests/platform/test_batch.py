@@ -1,0 +1,269 @@
+"""Batch inference: a day is scored by the model in production, and published whole or not."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from deltalake import DeltaTable
+
+SHARDS = 3
+
+
+@pytest.fixture(scope="module")
+def registered(mlops: Any, trained: Any) -> dict[str, Any]:
+    """The first version, in production."""
+    mlops("gate").run()
+    mlops("register").run()
+    found: dict[str, Any] = mlops("files").read_json(Path("reports/registered.json"))
+    return found
+
+
+@pytest.fixture
+def scored(
+    mlops: Any,
+    registered: dict[str, Any],
+    raw: dict[str, pd.DataFrame],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Any:
+    """Run the stages of a day up to `publish`; without a day it is the latest."""
+    monkeypatch.setattr(mlops("ingest"), "load", lambda: raw)
+
+    def run(day: str | None = None) -> Any:
+        if day:
+            monkeypatch.setenv("MLOPS_DATE", day)
+        mlops("rows").run(SHARDS)
+        mlops("production").run()
+        for shard in range(SHARDS):
+            mlops("score").run(shard)
+        return mlops("files").read_json(mlops("rows").ABOUT)
+
+    return run
+
+
+def _published(mlops: Any) -> pd.DataFrame:
+    return DeltaTable(mlops("settings").settings().predictions).to_pandas()
+
+
+def test_a_day_is_what_the_model_says_of_its_rows(mlops: Any, scored: Any, trained: Any) -> None:
+    about = scored()
+    mlops("publish").run()
+    published = _published(mlops)
+    shards = [mlops("tables").read(mlops("rows").ROWS / f"{n}.parquet") for n in range(SHARDS)]
+    expected = pd.concat(
+        [mlops("contract").model().predict(trained, shard) for shard in shards], ignore_index=True
+    )
+    pd.testing.assert_frame_equal(
+        published[[*expected.columns]].sort_values([*expected.columns], ignore_index=True),
+        expected.sort_values([*expected.columns], ignore_index=True),
+    )
+    assert len(published) == about["rows"] == sum(map(len, shards))
+    assert set(published["date"].astype(str)) == {about["date"]}
+    assert set(published["model_version"]) == {"1"}
+    assert {*about["columns"]} < {*published.columns}
+
+
+def test_a_day_published_twice_is_there_once_and_other_days_stay(
+    mlops: Any, scored: Any, raw: dict[str, pd.DataFrame]
+) -> None:
+    features = mlops("contract").features()
+    values = mlops("params").section("features", features.Params)
+    days = sorted(mlops("contract").requests(raw, values)["event_timestamp"].dt.date.unique())
+    counts = {}
+    for day in (days[-1], days[-2], days[-1]):
+        counts[str(day)] = scored(str(day))["rows"]
+        mlops("publish").run()
+    found = _published(mlops)["date"].astype(str).value_counts()
+    assert found.to_dict() == counts
+
+
+MOMENTS = {
+    "": "2013-02-04",
+    "2013-02-02": "2013-02-02",
+    "2013-02-03T06:00:00Z": "2013-02-02",
+    "2013-02-04 06:00:00+00:00": "2013-02-04",
+    "2013-02-04T01:00:00+02:00": "2013-02-02",
+    "2026-11-25T06:00:00Z": "2013-02-04",
+}
+
+
+@pytest.mark.parametrize(("moment", "day"), MOMENTS.items())
+def test_a_schedule_takes_the_latest_day_until_it_was_due(
+    mlops: Any, monkeypatch: pytest.MonkeyPatch, moment: str, day: str
+) -> None:
+    monkeypatch.setenv("MLOPS_DATE", moment)
+    days = pd.to_datetime(["2013-02-01", "2013-02-02", "2013-02-04"], utc=True)
+    rows, found = mlops("rows").of_a_day(pd.DataFrame({"event_timestamp": days}))
+    assert str(found) == day
+    assert [str(each) for each in rows["event_timestamp"].dt.date] == [day]
+
+
+@pytest.mark.parametrize("missing", ["2013-02-03", "2013-01-31T06:00:00Z"])
+def test_a_day_without_rows_is_no_other(
+    mlops: Any, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setenv("MLOPS_DATE", missing)
+    days = pd.to_datetime(["2013-02-01", "2013-02-04"], utc=True)
+    with pytest.raises(mlops("errors").Problem, match=f"no rows of {missing[:10]}: they go from"):
+        mlops("rows").of_a_day(pd.DataFrame({"event_timestamp": days}))
+
+
+# For each line of seconds it publishes in a process, which it kills when they are over.
+KILLED = """
+import os, signal, sys, time
+from importlib import import_module
+publish = import_module(sys.argv[1])
+for line in sys.stdin:
+    if not (pid := os.fork()):
+        publish.run()
+        os._exit(0)
+    time.sleep(float(line))
+    os.kill(pid, signal.SIGKILL)
+    print("killed" if os.WIFSIGNALED(os.waitpid(pid, 0)[1]) else "done", flush=True)
+"""
+
+
+def test_a_publish_that_is_killed_leaves_the_old_day_or_the_new(mlops: Any, scored: Any) -> None:
+    """At any moment of it; and the next one, killed or not, is not in its way."""
+    about = scored()
+    mlops("publish").run()
+    old = about["rows"]
+    for shard in (1, 2):  # the new day is smaller
+        for folder in (mlops("rows").ROWS, mlops("score").SCORES):
+            (folder / f"{shard}.parquet").unlink()
+    new = len(mlops("tables").read(mlops("rows").ROWS / "0.parquet"))
+    assert 0 < new < old
+    found, seconds, ended = old, 0.0, ""
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, mlops("publish").__name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        while ended != "done":
+            process.stdin.write(f"{seconds}\n")
+            process.stdin.flush()
+            while (ended := process.stdout.readline().strip()) not in ("killed", "done"):
+                assert process.poll() is None
+            after = sum(_published(mlops)["date"].astype(str) == about["date"])
+            assert after in {found, new}, f"after {seconds} s"
+            found, seconds = after, seconds * 1.3 + 0.005
+        process.stdin.close()
+    assert found == new
+
+
+def test_a_publish_that_is_killed_before_its_last_word_leaves_the_old_day(
+    mlops: Any, scored: Any
+) -> None:
+    scored()
+    mlops("publish").run()
+    before = _published(mlops)
+    killed = """
+import os, signal, sys
+from importlib import import_module
+publish = import_module(sys.argv[1])
+groups = publish.groups
+def stop(*arguments):
+    yield from groups(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+publish.groups = stop
+publish.run()
+"""
+    done = subprocess.run([sys.executable, "-c", killed, mlops("publish").__name__], check=False)
+    assert done.returncode == -signal.SIGKILL
+    pd.testing.assert_frame_equal(_published(mlops), before)
+
+
+def test_what_cannot_be_is_one_clear_line(
+    mlops: Any, scored: Any, registered: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = mlops("errors").Problem
+    with pytest.raises(problem, match="there are no rows of 1999-01-01: they go from"):
+        scored("1999-01-01")
+    with pytest.raises(problem, match="'yesterday' is no day: type one like"):
+        scored("yesterday")
+    monkeypatch.delenv("MLOPS_DATE")
+    scored()
+    (mlops("score").SCORES / "1.parquet").unlink()
+    with pytest.raises(problem, match=r"1\.parquet: not scored"):
+        mlops("publish").run()
+
+
+def test_a_place_that_cannot_be_written_is_named(
+    mlops: Any, scored: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MLOPS_PREDICTIONS", str(tmp_path / "file/predictions"))
+    mlops("settings").settings.cache_clear()
+    try:
+        with pytest.raises(mlops("errors").Problem, match=r"file/predictions.*MLOPS_PREDICTIONS"):
+            mlops("publish").run()
+    finally:
+        mlops("settings").settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("", "2013-02-02", "2013-02-01"), "FROM=2013-02-02 is after TO=2013-02-01"),
+        (("", "2013-02-02", ""), "a range has two ends"),
+        (("", "", "2013-02-02"), "a range has two ends"),
+        (("2013-02-03", "2013-02-02", "2013-02-04"), "a day or a range"),
+        (("yesterday", "", ""), "DATE=yesterday is no day: type one like DATE="),
+        (("", "2013-02-30", "2013-03-01"), "FROM=2013-02-30 is no day"),
+        (("", "2013-02-01", "soon"), "TO=soon is no day"),
+    ],
+)
+def test_days_that_cannot_be_run_are_one_clear_line(
+    mlops: Any, words: tuple[str, str, str], said: str
+) -> None:
+    with pytest.raises(mlops("errors").Problem, match=said):
+        mlops("batch").run(*words)
+
+
+def test_a_range_ends_at_the_first_day_that_fails_and_says_how_to_go_on(
+    mlops: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def repro(_: Any, env: dict[str, str], **__: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(env["MLOPS_DATE"])
+        return subprocess.CompletedProcess([], int(asked[-1] == "2013-02-02"))
+
+    monkeypatch.setattr(mlops("batch").subprocess, "run", repro)
+    said = "2013-02-02 is not published: see above; .*FROM=2013-02-03 TO=2013-02-04"
+    with pytest.raises(mlops("errors").Problem, match=said):
+        mlops("batch").run("", "2013-02-01", "2013-02-04")
+    assert asked == ["2013-02-01", "2013-02-02"]
+
+
+def test_only_the_bytes_that_were_registered_are_used(
+    mlops: Any, registered: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem, before = mlops("errors").Problem, mlops("production")
+    before.run()
+    kept = json.loads(before.ABOUT.read_text())
+    assert kept == registered
+    monkeypatch.setenv("MLOPS_MODEL_VERSION", "7")
+    with pytest.raises(problem, match="has no version 7; there are: 1"):
+        before.run()
+    monkeypatch.setenv("MLOPS_MODEL_VERSION", "1")
+    monkeypatch.setenv("MLOPS_MODEL_DIGEST", "0" * 64)
+    with pytest.raises(problem, match="not those that were registered"):
+        before.run()
+    assert json.loads(before.ABOUT.read_text()) == kept
+
+
+def test_few_rows_leave_shards_empty(mlops: Any, dataset: dict[str, pd.DataFrame]) -> None:
+    folder = Path("shards")
+    folder.mkdir()
+    mlops("rows").write([dataset["test"].head(1)], folder, SHARDS)
+    sizes = [len(mlops("tables").read(folder / f"{shard}.parquet")) for shard in range(SHARDS)]
+    assert sizes == [1, 0, 0]

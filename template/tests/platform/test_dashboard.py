@@ -1,0 +1,180 @@
+"""The dashboard's pages, drawn without a browser, whatever the model is."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+Draw = Callable[[str], AppTest]
+
+
+def _page(package: str, name: str) -> None:
+    """What the dashboard's way to a page does; Streamlit's tests run this text by itself."""
+    from importlib import import_module
+
+    view = import_module(f"{package}.views.{name}")
+    import_module(f"{package}.navigation").drawn(view)()
+
+
+@pytest.fixture
+def draw(mlops: Any, workspace: Path) -> Draw:
+    """Draw a page; nothing is left of what other tests were told."""
+    package = mlops("dashboard").__name__
+
+    def run(name: str) -> AppTest:
+        page = AppTest.from_function(_page, kwargs={"package": package, "name": name})
+        page.default_timeout = 120
+        return _well(page.run())
+
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    return run
+
+
+@pytest.fixture
+def registered(mlops: Any, trained: Any) -> Any:
+    """The first version, in production."""
+    mlops("gate").run()
+    mlops("register").run()
+    return trained
+
+
+def _well(page: AppTest) -> AppTest:
+    assert not page.exception
+    return page
+
+
+def test_the_first_page_lists_all_of_them(mlops: Any, workspace: Path) -> None:
+    script = Path(mlops("dashboard").__file__).with_name("app.py")
+    page = _well(AppTest.from_file(str(script), default_timeout=120).run())
+    views = mlops("dashboard.navigation").found()
+    assert page.title[0].value == views[0].TITLE
+    assert {view.__name__.rpartition(".")[2] for view in views} == {
+        path.stem for path in script.parent.glob("views/[a-z]*.py")
+    }
+
+
+@pytest.mark.parametrize("name", ["versions", "explain"])
+def test_before_the_first_model_it_says_what_to_type(draw: Draw, name: str) -> None:
+    page = draw(name)
+    assert "make pipeline" in page.info[0].value
+    assert not page.metric
+
+
+def test_versions_shows_the_metrics_and_the_verdict(
+    mlops: Any, draw: Draw, trained: Any, edit_params: Any
+) -> None:
+    scores = mlops("files").read_json(mlops("files").METRICS)
+    name = next(name for name, value in scores.items() if isinstance(value, float))
+    edit_params(gate={"metrics": {name: {"min": 1e9}}})
+    with pytest.raises(mlops("errors").Problem):
+        mlops("gate").run()
+    page = draw("versions")
+    assert page.error[0].value == "1 of 1 rules are broken."
+    assert "No model has passed the gate yet" in page.info[0].value
+    table = page.dataframe[0].value
+    assert [*table["version"]] == [""]
+    assert [*table["gate"]] == ["failed"]
+
+    edit_params(gate={"metrics": {name: {"min": -1e9}}})
+    mlops("gate").run()
+    mlops("register").run()
+    st.cache_data.clear()
+    page = _well(page.run())
+    assert not page.error
+    table = page.dataframe[0].value
+    assert [*table["version"]] == ["1"]
+    assert [*table["gate"]] == ["passed"]
+    assert table[name][0] == pytest.approx(scores[name])
+    assert [*page.dataframe[1].value["rule"]] == [name]
+
+
+def test_a_row_is_explained_and_answers_an_edit(
+    mlops: Any, draw: Draw, registered: Any, dataset: dict[str, pd.DataFrame]
+) -> None:
+    page = draw("explain")
+    number = 7
+    page.number_input(key="row of the test set").set_value(number)
+    _well(page.run())
+    team, rows = mlops("contract").model(), dataset["test"]
+    columns = [*mlops("contract").schema().Features.to_schema().columns]
+    asked = rows.loc[[number], columns]
+    said = [metric.value for metric in page.metric]
+    assert said == _said(team.predict(registered, asked))
+    assert not [metric.delta for metric in page.metric if metric.delta]
+
+    other = _another(rows, number, columns, team, registered)
+    for name in columns:
+        _widget(page, f"test set/{number}/{name}").set_value(_plain(rows.loc[other, name]))
+    _well(page.run())
+    assert not page.info
+    said = [metric.value for metric in page.metric]
+    assert said == _said(team.predict(registered, rows.loc[[other], columns]))
+    assert [metric.delta for metric in page.metric if metric.delta]
+
+
+def test_without_the_data_it_explains_what_the_model_was_judged_on(
+    mlops: Any, draw: Draw, registered: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = mlops("dashboard.rows")
+    for name in ("test set", "last batch"):
+        monkeypatch.setitem(rows.SOURCES, name, (tmp_path, "*.parquet"))
+    page = draw("explain")
+    assert page.selectbox[0].options == ["reference"]
+    assert page.metric
+
+
+def test_an_input_that_the_schema_refuses_is_said(
+    mlops: Any, draw: Draw, registered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = mlops("contract").schema().Features.to_schema().columns
+    name = next(name for name, column in columns.items() if not column.nullable)
+    monkeypatch.setattr(
+        mlops("dashboard.inputs"), "edit", lambda row, *_: {**row.to_dict(), name: None}
+    )
+    page = draw("explain")
+    assert name in page.info[0].value
+    assert not page.metric
+
+
+def test_a_number_that_may_be_missing_can_be_cleared(
+    mlops: Any, draw: Draw, registered: Any, dataset: dict[str, pd.DataFrame]
+) -> None:
+    columns = mlops("contract").schema().Features.to_schema().columns
+    numbers = dataset["test"].select_dtypes("number")
+    names = [str(n) for n in numbers if n in columns and columns[n].nullable]
+    found = [n for n in names if numbers[n].notna()[0]]
+    page = draw("explain")
+    for name in found:
+        page.number_input(key=f"test set/0/{name}").set_value(None)
+    _well(page.run())
+    missing = dataset["test"].head(1)[[*columns]].assign(**dict.fromkeys(found, float("nan")))
+    said = [metric.value for metric in page.metric]
+    assert said == _said(mlops("contract").model().predict(registered, missing))
+
+
+def _another(rows: pd.DataFrame, number: int, columns: list[str], team: Any, model: Any) -> Any:
+    """A row whose prediction reads differently."""
+    said = team.predict(model, rows[columns])
+    mine = _said(said.loc[[number]])
+    return next(other for other in rows.index if _said(said.loc[[other]]) != mine)
+
+
+def _said(predictions: pd.DataFrame) -> list[str]:
+    values = predictions.iloc[0]
+    return [f"{v:.4g}" if pd.api.types.is_float(v) else str(v) for v in values]
+
+
+def _plain(value: Any) -> Any:
+    if pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def _widget(page: AppTest, key: str) -> Any:
+    kinds = (page.number_input, page.selectbox, page.toggle, page.text_area)
+    return next(widget for kind in kinds for widget in kind if widget.key == key)

@@ -1,0 +1,282 @@
+"""Drift: silent on rows like those of the test split, and it names what is not like them."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+DRAWS = 200
+
+
+@pytest.fixture(scope="module")
+def published(mlops: Any, trained: Any, raw: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """A model in production, and its latest day published."""
+    mlops("gate").run()
+    mlops("register").run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlops("ingest"), "load", lambda: raw)
+        mlops("rows").run(2)
+        mlops("production").run()
+        for shard in range(2):
+            mlops("score").run(shard)
+        mlops("publish").run()
+    found: dict[str, Any] = mlops("files").read_json(mlops("publish").PUBLISHED)
+    return found
+
+
+@pytest.fixture
+def drift(
+    mlops: Any,
+    published: dict[str, Any],
+    raw: dict[str, pd.DataFrame],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Any:
+    """Run the stage; gives what it found."""
+    monkeypatch.setattr(mlops("ingest"), "load", lambda: raw)
+    module = mlops("drift")
+
+    def run(current: pd.DataFrame | None = None) -> dict[str, Any]:
+        if current is not None:
+            monkeypatch.setattr(mlops("observed"), "day", lambda _: current)
+        module.run()
+        found: dict[str, Any] = mlops("files").read_json(module.DRIFT)
+        return found
+
+    return run
+
+
+@pytest.fixture
+def usual(mlops: Any, published: dict[str, Any]) -> pd.DataFrame:
+    """The inputs and predictions of the reference, as a day's rows have them."""
+    examples, predictions = mlops("reference").read(mlops("production").REFERENCE)
+    inputs = examples[[*mlops("contract").schema().Features.to_schema().columns]]
+    table: pd.DataFrame = pd.concat([inputs, predictions], axis=1)
+    return table
+
+
+def test_the_reference_comes_with_the_model(
+    mlops: Any, published: dict[str, Any], dataset: dict[str, pd.DataFrame], trained: Any
+) -> None:
+    examples, predictions = mlops("reference").read(mlops("production").REFERENCE)
+    expected = mlops("contract").model().predict(trained, examples)
+    pd.testing.assert_frame_equal(predictions, expected)
+    assert [*examples] == [*dataset["test"]]
+    both = pd.concat([dataset["test"], examples])
+    assert len(both.drop_duplicates()) == len(dataset["test"].drop_duplicates())
+
+
+def test_a_day_is_compared_whole(mlops: Any, drift: Any, published: dict[str, Any]) -> None:
+    found = drift()
+    schema = mlops("contract").schema()
+    assert found["judged"]
+    assert {*schema.Predictions.to_schema().columns} == {*found["predictions"]}
+    for column in schema.Features.to_schema().columns:
+        assert [name for name in found["inputs"] if name.split(" (")[0] == column]
+    assert found["quality"], "the examples of the published days are known"
+    page = mlops("drift").REPORT.read_text()
+    assert page.count("<svg") > 1
+    assert not re.search(r"<(link|script|img)|src=|@import|href=\"http", page)
+
+
+def test_no_drift_in_draws_from_the_reference(
+    mlops: Any, published: dict[str, Any], usual: pd.DataFrame
+) -> None:
+    judge, limits = mlops("usual"), mlops("drift").Params()
+    examples, _ = mlops("reference").read(mlops("production").REFERENCE)
+    random = np.random.default_rng(1)
+    rows = min(300, len(usual))
+    own = judge.parts(examples["event_timestamp"], rows)
+    views = judge.views(usual, own, rows, limits)
+    alarms = 0
+    for _ in range(DRAWS):
+        drawn = usual.iloc[random.choice(len(usual), rows)]
+        alarms += any(each.moved for each in judge.compare(views, drawn, limits).values())
+    assert alarms < DRAWS * 0.05
+
+
+def test_the_bound_grows_with_chance_and_with_the_tail(mlops: Any) -> None:
+    limits = mlops("drift").Params()
+    random = np.random.default_rng(0)
+
+    def bound(days: Any, columns: int = 10) -> float:
+        found: float = limits.bound(list(days), [], 0.01, columns)
+        return found
+
+    steady, rare = 1 + 0.1 * random.random(60), random.pareto(1, 60)
+    assert steady.max() < bound(steady) < 1.2 * steady.max()
+    assert bound(rare) > 1.2 * rare.max()
+    assert bound(rare, columns=100) > bound(rare)
+    assert limits.bound([0.1] * 60, [0.5] * 30, 0.2, 10) == 0.5
+    assert limits.bound([0.1] * 60, [], 0.2, 10) == 0.2
+    assert limits.bound([0.0] * 60, [], 0.0, 10) == 0.0
+    assert 1 < limits.bound([0.0] * 50 + [1.0] * 10, [], 0.0, 10) < np.inf
+    by_hand = mlops("drift").Params(tolerance=1.35)
+    assert by_hand.bound([0.1, 1.0], [5.0], 0.2, 10) == 1.35
+
+
+def test_what_moved_is_named(drift: Any, usual: pd.DataFrame) -> None:
+    numbers = usual.select_dtypes("number")
+    name = str(numbers.std().idxmax())
+    found = drift(usual.assign(**{name: numbers[name] + 10 * numbers[name].std()}))
+    assert [line for line in found["moved"] if line.startswith(f"{name} is ")]
+    assert len(drift(usual)["moved"]) < len(found["moved"])
+
+
+def test_a_broken_feature_is_named(mlops: Any, drift: Any, usual: pd.DataFrame) -> None:
+    column = [*mlops("contract").schema().Features.to_schema().columns][-1]
+    found = drift(usual.assign(**{column: None}))
+    assert any(
+        line.startswith(column) and line.endswith("has no value in any row")
+        for line in found["moved"]
+    )
+
+
+def test_words_and_texts_have_a_distance(mlops: Any) -> None:
+    judge, limits = mlops("usual"), mlops("drift").Params()
+    random = np.random.default_rng(0)
+    own = np.array_split(np.arange(2000), 20)
+
+    def texts(vocabulary: str, rows: int) -> pd.DataFrame:
+        words = vocabulary.split()
+        lines = [f"{' '.join(random.choice(words, 6))} {number}" for number in range(rows)]
+        return pd.DataFrame({"text": lines, "word": random.choice(words, rows)})
+
+    views = judge.views(texts("get post item cart user", 2000), own, 300, limits)
+    same = judge.compare(views, texts("get post item cart user", 300), limits)
+    assert {*same} == {"text (length)", "text (words)", "word"}
+    assert not any(finding.moved for finding in same.values())
+    other = judge.compare(views, texts("select union from drop user", 300), limits)
+    assert other["word"].moved
+    assert other["text (words)"].moved
+
+
+def test_few_rows_are_not_judged(drift: Any, usual: pd.DataFrame) -> None:
+    found = drift(usual.head(3).assign(**{str(usual.columns[0]): None}))
+    assert not found["judged"]
+    assert found["moved"] == [
+        line for line in found["moved"] if line.split()[0] in found["quality"]
+    ]
+
+
+def test_a_version_without_a_reference_is_one_line(
+    mlops: Any, drift: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = mlops("production").REFERENCE.read_bytes()
+    mlops("production").REFERENCE.unlink()
+    try:
+        found = drift()
+    finally:
+        mlops("production").REFERENCE.write_bytes(kept)
+    assert not found["judged"]
+    assert "no reference" in capsys.readouterr().out
+
+
+def test_it_fails_and_retrains_only_where_asked(
+    mlops: Any, drift: Any, usual: pd.DataFrame, edit_params: Any
+) -> None:
+    problem, broken = (
+        mlops("errors").Problem,
+        usual.iloc[:, ::-1].assign(**{str(usual.columns[0]): None}),
+    )
+    params = Path("params.yaml").read_text()
+    try:
+        edit_params(monitor={"retrain": "touch retrained"})
+        drift(usual)
+        assert not Path("retrained").exists()
+        drift(broken)
+        assert Path("retrained").exists()
+        edit_params(monitor={"fail": True})
+        with pytest.raises(problem, match=f"{usual.columns[0]}.* has no value in any row"):
+            drift(broken)
+        edit_params(monitor={"retrain": "false"})
+        with pytest.raises(problem, match=r"monitor\.retrain in params\.yaml failed"):
+            drift(broken)
+        edit_params(monitor=None)
+        drift(broken)
+    finally:
+        Path("params.yaml").write_text(params)
+
+
+def test_mlflow_has_one_run_a_day(mlops: Any, drift: Any, published: dict[str, Any]) -> None:
+    drift()
+    drift()
+    with mlops("tracking").connected() as client:
+        experiment = mlops("tracking").experiment(client)
+        runs = client.search_runs([experiment], f"tags.drift = '{published['date']}'")
+        artifacts = {item.path for item in client.list_artifacts(runs[0].info.run_id, "drift")}
+    assert len(runs) == 1
+    assert artifacts == {"drift/drift.json", "drift/drift.html"}
+    assert any(name.startswith("quality.") for name in runs[0].data.metrics)
+
+
+@contextmanager
+def gateway(status: int) -> Iterator[tuple[str, list[str]]]:
+    """A Pushgateway, as far as a push sees it."""
+    pushed: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            size = int(self.headers["Content-Length"])
+            pushed.extend([self.path, self.rfile.read(size).decode()])
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.server_port}", pushed
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_prometheus_reads_it(
+    mlops: Any, drift: Any, usual: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = str(usual.columns[0])
+    found = drift(usual.assign(**{first: None}))
+    text = mlops("monitoring").TEXT.read_text()
+    moved = {
+        sample.labels["name"]: sample.value
+        for family in text_string_to_metric_families(text)
+        if family.name == "mlops_drift_moved"
+        for sample in family.samples
+    }
+    assert {name for name, value in moved.items() if value} == {
+        name
+        for kind in ("inputs", "predictions", "quality")
+        for name, each in found[kind].items()
+        if each["moved"]
+    }
+    with gateway(200) as (address, pushed):
+        monkeypatch.setenv("MLOPS_PUSHGATEWAY", address)
+        drift()
+    assert pushed[0] == f"/metrics/job/{found['name']}"
+    assert "mlops_drift_distance{" in pushed[1]
+    with gateway(500) as (address, _):
+        monkeypatch.setenv("MLOPS_PUSHGATEWAY", address)
+        with pytest.raises(mlops("errors").Problem, match=address):
+            drift()
+
+
+def test_monitor_says_where_the_report_is(mlops: Any, drift: Any) -> None:
+    drift()
+    command = [sys.executable, "-c", f"from {mlops('cli').__name__} import main; main()", "monitor"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert mlops("drift").REPORT.resolve().as_uri() in done.stdout
+    assert json.loads(mlops("drift").DRIFT.read_text())["date"] in done.stdout

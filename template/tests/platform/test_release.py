@@ -1,0 +1,539 @@
+"""Releases: what may run somewhere, the request that proposes it, and what a refusal leaves."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+Mlops = Callable[[str], ModuleType]
+
+PYPROJECT = """
+[project]
+name = "toy"
+[tool.mlops]
+package = "toy"
+tracking-uri = "sqlite:///mlflow.db"
+[tool.mlops.pipelines.training]
+file = "dvc.yaml"
+"""
+HEAD = "# What runs in {}. `mlops promote` and `mlops rollback` write it; git keeps its history.\n"
+IMAGES = {
+    "pipeline": f"registry:5000/team/toy/pipeline@sha256:{'1' * 64}",
+    "serve": f"registry:5000/team/toy/serve@sha256:{'2' * 64}",
+    "dashboard": f"registry:5000/team/toy/dashboard@sha256:{'3' * 64}",
+    "engine": f"registry:5000/team/toy/engine@sha256:{'5' * 64}",
+    "notebook": f"registry:5000/team/toy/notebook@sha256:{'4' * 64}",
+}
+GATES = {"1": "passed", "2": "passed", "3": "passed", "4": "failed", "5": None}
+"""The versions of the registry, and the verdict on each. The files of 2 are not its own."""
+DRIFT = {"2013-12-29": 0, "2013-12-30": 2}
+GH = """#!/bin/sh
+printf '%s\\n' "$*" >> {folder}/asked
+[ "$1 $2" != "$GH_FAILS" ] || {{ echo "not allowed" >&2; exit 1; }}
+case "$1 $2" in
+  "pr list") cat {folder}/open 2>/dev/null; exit 0 ;;
+  "pr create") echo 7 > {folder}/open ;;
+esac
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store of MLflow with the versions of GATES, and two days of the first one's batch."""
+    import mlflow
+
+    folder = tmp_path_factory.mktemp("registry")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    client = mlflow.MlflowClient(uri, uri)
+    experiment = client.create_experiment("toy", artifact_location=(folder / "runs").as_uri())
+    client.create_registered_model("toy")
+    for number, gate in GATES.items():
+        model = _model(folder, number)
+        tags = {"model_digest": _digest(number)} | ({"gate": gate} if gate else {})
+        client.create_model_version("toy", model.as_uri(), tags=tags)
+        if number == "2":
+            (model / "data/weights").write_text("others")
+    for day, moved in DRIFT.items():
+        run = client.create_run(experiment, tags={"drift": day, "drift_version": "1"})
+        client.log_metric(run.info.run_id, "drift.moved", moved)
+    return uri
+
+
+@pytest.fixture(params=["none"])
+def repo(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    registry: str,
+    mlops: Mlops,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Path]:
+    """A repo in the current folder, whose `origin` is a folder; nothing is released."""
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Tests")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "tests@example.com")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    gh = tmp_path / "bin/gh"
+    gh.parent.mkdir()
+    gh.write_text(GH.format(folder=tmp_path))
+    gh.chmod(0o755)
+    folder = tmp_path / "repo"
+    for env in ("staging", "prod"):
+        (folder / "deploy/envs" / env).mkdir(parents=True)
+        _file(env, folder).write_text(HEAD.format(env))
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    (folder / ".copier-answers.yml").write_text(f"git_host: {request.param}\n")
+    (folder / "images.json").write_text(json.dumps(IMAGES))
+    (folder / ".gitignore").write_text("images.json\n")
+    monkeypatch.chdir(folder)
+    _git("init", "--quiet", "--initial-branch", "main")
+    _git("add", "--all")
+    _git("commit", "--quiet", "--message", "Start")
+    _git("clone", "--quiet", "--bare", ".", "../server")
+    _git("remote", "add", "origin", "../server")
+    mlops("settings").settings.cache_clear()
+    yield folder
+    mlops("settings").settings.cache_clear()
+
+
+@pytest.fixture
+def promote(mlops: Mlops) -> Callable[..., None]:
+    """Promote by the verb's function; by default to staging."""
+
+    def run(to: str = "staging", source: str = "", version: str = "", images: str = "") -> None:
+        file = Path(images) if images else None
+        mlops("promote").promote(to, source, version, file, "")
+
+    return run
+
+
+@pytest.fixture
+def rollback(mlops: Mlops) -> Callable[..., None]:
+    """Roll back by the verb's function."""
+    return lambda env, to="": mlops("promote").rollback(env, to, "")
+
+
+@pytest.fixture
+def problem(mlops: Mlops, repo: Path) -> Callable[[str], Any]:
+    """Expect a Problem that leaves all as it was."""
+
+    class Refusal:
+        def __init__(self, match: str) -> None:
+            self.raises, self.before = pytest.raises(mlops("errors").Problem, match=match), _all()
+
+        def __enter__(self) -> None:
+            self.raises.__enter__()
+
+        def __exit__(self, *error: Any) -> bool:
+            done = bool(self.raises.__exit__(*error))
+            assert _all() == self.before
+            return done
+
+    return Refusal
+
+
+def test_there_and_back_is_byte_for_byte(
+    repo: Path, promote: Callable[..., None], rollback: Callable[..., None]
+) -> None:
+    promote(version="1", images="images.json")
+    _merge("staging")
+    promote("prod", "staging")
+    assert _released("prod") == HEAD.format("prod").encode()
+    _merge("prod")
+    first = _released("prod")
+    assert first.replace(b"prod", b"staging") == _released("staging")
+    assert IMAGES["serve"].partition("@")[2].encode() in first
+    assert b"notebook" not in first
+
+    promote()
+    _merge("staging")
+    promote("prod", "staging")
+    _merge("prod")
+    second = _released("prod")
+    assert b'version: "3"' in second
+    rollback("prod")
+    _merge("prod")
+    assert _released("prod") == first
+    # The release before the present one is now the second.
+    rollback("prod")
+    _merge("prod")
+    assert _released("prod") == second
+    rollback("prod", "HEAD~1")
+    _merge("prod")
+    assert _released("prod") == first
+
+
+def test_a_component_less_and_one_more_is_byte_for_byte(
+    mlops: Mlops, repo: Path, promote: Callable[..., None], rollback: Callable[..., None]
+) -> None:
+    (repo / "images.json").write_text(json.dumps({"serve": IMAGES["serve"]}))
+    promote(images="images.json")
+    _merge("staging")
+    first = _released("staging")
+    (repo / "images.json").write_text(json.dumps(IMAGES))
+    promote(images="images.json")
+    _merge("staging")
+    assert b"dashboard" in _released("staging")
+    rollback("staging")
+    _merge("staging")
+    assert _released("staging") == first
+
+
+def test_a_comment_of_a_persons_stays(
+    repo: Path, promote: Callable[..., None], rollback: Callable[..., None]
+) -> None:
+    promote(version="1", images="images.json")
+    _merge("staging")
+    text = _released("staging").decode()
+    text = text.replace('version: "1"', 'version: "1"  # until the audit').replace(
+        "dashboard:\n", "# Ask the web team first.\ndashboard:\n"
+    )
+    _write("staging", text + "# The end.\n")
+    promote(version="3")
+    _merge("staging")
+    for comment in ("# until the audit", "# Ask the web team first.\ndashboard:\n", "# The end.\n"):
+        assert comment in _released("staging").decode()
+    rollback("staging")
+    _merge("staging")
+    assert _released("staging").decode() == text + "# The end.\n"
+
+
+def test_digests_that_look_like_numbers_stay_text(mlops: Mlops) -> None:
+    release_file = mlops("release_file")
+    model = release_file.Model(version="1", digest="1" * 32 + "e" + "1" * 31)
+    release = release_file.Release().having({}, model)
+    text = release_file.edited("# A note", release)
+    assert text.startswith("# A note\n")
+    assert release_file.parse(text, "x") == release
+    assert f'"{model.digest}"' in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"version": "4"}, "version 4 has not passed its gate, which is 'failed'"),
+        ({"version": "5"}, "version 5 has not passed its gate, which is 'not reached'"),
+        ({"version": "9"}, "no version 9 in MLflow; there are: 1, 2, 3, 4, 5"),
+        ({"version": "2"}, "its files are not those that were registered"),
+        ({"to": "dev"}, "no environment is called 'dev'; there are: staging, prod"),
+        ({"to": "prod"}, "type mlops promote --from staging --to prod"),
+        ({"to": "prod", "source": "prod"}, "type mlops promote --from staging --to prod"),
+        ({"to": "prod", "source": "dev"}, "type mlops promote --from staging --to prod"),
+        ({"to": "prod", "source": "staging"}, "staging runs nothing yet: type mlops promote --to"),
+        ({"source": "prod"}, "staging takes from the registry: type mlops promote --to staging"),
+        ({"images": "none.json"}, "no none.json: make images PUSH=1 writes"),
+    ],
+)
+def test_what_may_not_run_is_refused(
+    repo: Path, promote: Callable[..., None], problem: Any, given: dict[str, str], said: str
+) -> None:
+    with problem(re.escape(said)):
+        promote(**given)
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        ({"serve": "registry/serve:latest"}, "serve: String should match"),
+        ({"serv": IMAGES["serve"]}, "serv"),
+        ([], "the file: Input should be"),
+    ],
+)
+def test_images_are_known_by_their_digests(
+    repo: Path, promote: Callable[..., None], problem: Any, images: Any, said: str
+) -> None:
+    (repo / "images.json").write_text(json.dumps(images))
+    with problem(said):
+        promote(images="images.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "is not YAML"),
+        ("serving: {model: {version: 1, digest: x}}", "serving.model.version: Input should be"),
+        ("serving: {modell: {}}", "serving.modell: Extra inputs"),
+        ("image: {repository: a, digest: latest}", "image.digest: String should match"),
+        ("image: {repository: a, digest: b}\nimage: {}", "is not YAML"),
+        ("- a", "the file: Input should be"),
+    ],
+)
+def test_a_file_out_of_shape_is_refused(
+    repo: Path, promote: Callable[..., None], problem: Any, text: str, said: str
+) -> None:
+    _write("staging", text)
+    for given in ({}, {"to": "prod", "source": "staging"}):
+        with problem(f"deploy/envs/staging/release.yaml.*{re.escape(said)}"):
+            promote(**given)
+
+
+def test_a_release_that_the_registry_has_not_is_refused(
+    repo: Path, promote: Callable[..., None], problem: Any
+) -> None:
+    _write("staging", f"serving: {{model: {{version: '1', digest: {'a' * 64}}}}}\n")
+    with problem(f"version 1 with the digest {_digest('1')} and not {'a' * 64}"):
+        promote("prod", "staging")
+
+
+def test_an_edit_that_would_be_lost_is_refused_and_others_do_not_matter(
+    repo: Path, promote: Callable[..., None], problem: Any
+) -> None:
+    _git("checkout", "--quiet", "-b", "work")
+    (repo / "pyproject.toml").write_text(PYPROJECT + "# mine\n")
+    (repo / "new").write_text("mine")
+    _git("add", "new")
+    before = _here()
+    promote(version="1")
+    assert _here() == before
+    assert _git("diff", "--name-only", "main", "release-staging", at="../server").split() == [
+        "deploy/envs/staging/release.yaml"
+    ]
+    _file("staging", repo).write_text("# mine\n")
+    with problem("release.yaml has changes that are not committed"):
+        promote(version="3")
+
+
+def test_what_runs_already_is_no_request(
+    repo: Path, promote: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    promote(version="1")
+    _merge("staging")
+    before = _all()
+    promote(version="1")
+    assert "staging has this release already" in capsys.readouterr().out
+    assert _all() == before
+
+
+def test_back_is_only_to_what_ran(
+    repo: Path, promote: Callable[..., None], rollback: Callable[..., None], problem: Any
+) -> None:
+    promote(version="1")
+    with problem("staging never ran origin/release-staging"):
+        rollback("staging", "origin/release-staging")
+    with problem("staging never ran abacus"):
+        rollback("staging", "abacus")
+    with problem("staging ran nothing at main"):
+        rollback("staging", "main")
+
+
+def test_a_commit_is_signed_where_git_is_told_to(
+    repo: Path, promote: Callable[..., None], problem: Any
+) -> None:
+    _git("config", "commit.gpgsign", "true")
+    _git("config", "gpg.program", "false")
+    with problem("git commit-tree: .*sign"):
+        promote(version="1")
+
+
+def test_what_counts_is_at_origin(
+    repo: Path, promote: Callable[..., None], rollback: Callable[..., None], problem: Any
+) -> None:
+    promote(version="1")
+    _merge("staging")
+    with problem("staging has had no other release"):
+        rollback("staging")
+    # By a merge commit, and nobody has pulled here.
+    promote(version="3")
+    _git("clone", "--quiet", "../server", "../other")
+    _git("merge", "--quiet", "--no-ff", "origin/release-staging", "-m", "Merge", at="../other")
+    _git("push", "--quiet", at="../other")
+    rollback("staging")
+    _merge("staging")
+    assert b'version: "1"' in _released("staging")
+
+
+def test_images_come_before_the_first_version(
+    repo: Path, promote: Callable[..., None], problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{repo.parent}/empty.db")
+    with problem("no version of toy has passed its gate"):
+        promote()
+    promote(images="images.json")
+    _merge("staging")
+    assert b"serve@" not in _released("staging")
+    assert b"toy/serve\n" in _released("staging")
+    assert b"model" not in _released("staging")
+
+
+def test_without_origin_the_commit_is_on_a_branch_here(
+    repo: Path, promote: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _git("remote", "remove", "origin")
+    promote(version="1")
+    before = _git("status", "--branch", "--porcelain")
+    promote(version="3")
+    assert _git("status", "--branch", "--porcelain") == before
+    assert _git("branch", "--format=%(refname:short)").split() == ["main", "release-staging"]
+    assert "git merge release-staging" in capsys.readouterr().out
+    _git("merge", "--quiet", "release-staging")
+    assert b'version: "3"' in _file("staging", repo).read_bytes()
+    assert _git("rev-list", "--count", "HEAD").strip() == "2"
+
+
+def test_commits_of_others_stay(repo: Path, promote: Callable[..., None], problem: Any) -> None:
+    promote(version="1")
+    _git("clone", "--quiet", "--branch", "release-staging", "../server", "../other")
+    _git("commit", "--quiet", "--allow-empty", "-m", "Look again", at="../other")
+    (repo.parent / "other/note").write_text("mine")
+    _git("add", "note", at="../other")
+    _git("commit", "--quiet", "-m", "Note", at="../other")
+    _git("push", "--quiet", at="../other")
+    with problem("release-staging holds commits of others"):
+        promote(version="3")
+
+
+def test_a_clone_without_history_is_no_base(
+    repo: Path, promote: Callable[..., None], problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = (repo.parent / "server").as_uri()
+    _git("clone", "--quiet", "--depth", "1", server, "../shallow")
+    _write("prod", "# By hand.\n")
+    monkeypatch.chdir("../shallow")
+    _git("fetch", "--quiet", "--depth", "1")
+    with problem("git fetch --unshallow"):
+        promote(version="1")
+
+
+@pytest.mark.parametrize("repo", ["github"], indirect=True)
+def test_there_is_one_request_and_it_is_renewed(repo: Path, promote: Callable[..., None]) -> None:
+    promote(version="1")
+    promote(version="1")
+    assert [line for line in _asked() if not line.startswith("pr list")] == [
+        "pr create --base main --head release-staging --title Release version 1 to staging"
+        " --body-file -"
+    ]
+    promote(version="3")
+    assert "pr edit 7 --title Release version 3 to staging --body-file -" in _asked()
+    _merge("staging")
+    assert b'version: "3"' in _released("staging")
+
+
+@pytest.mark.parametrize("repo", ["github"], indirect=True)
+@pytest.mark.parametrize("fails", ["pr list", "pr create", "pr edit"])
+def test_a_request_that_fails_leaves_nothing(
+    repo: Path,
+    promote: Callable[..., None],
+    problem: Any,
+    fails: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if fails == "pr edit":
+        promote(version="1")
+    with monkeypatch.context() as patch, problem(f"`gh {fails}` fails: not allowed"):
+        patch.setenv("GH_FAILS", fails)
+        promote(version="3")
+    promote(version="3")
+    _merge("staging")
+    assert b'version: "3"' in _released("staging")
+
+
+@pytest.mark.parametrize("repo", ["none", "github", "gitlab"], indirect=True)
+def test_a_push_that_is_refused_leaves_nothing(
+    repo: Path, promote: Callable[..., None], problem: Any
+) -> None:
+    hook = repo.parent / "server/hooks/pre-receive"
+    hook.write_text("#!/bin/sh\necho 'main is frozen' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    _git("config", "receive.advertisePushOptions", "true", at="../server")
+    with problem("git push: .*main is frozen"):
+        promote(version="1")
+
+
+def test_status_says_what_runs_where(
+    mlops: Mlops, repo: Path, promote: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = mlops("status")
+    promote(version="1", images="images.json")
+    _merge("staging")
+    capsys.readouterr()
+    status.show("", as_json=True)
+    staging, prod = json.loads(capsys.readouterr().out)
+    assert staging["version"] == "1"
+    assert staging["model_digest"] == _digest("1")
+    assert staging["gate"] == "passed"
+    assert staging["drift"] == {"date": "2013-12-30", "moved": 2}
+    assert staging["images"] == {name: IMAGES[name] for name in IMAGES if name != "notebook"}
+    assert staging["since"]
+    assert staging["commit"] == _git("rev-parse", "main", at="../server").strip()
+    assert [prod[name] for name in ("version", "gate", "drift", "since")] == [None] * 4
+
+    _write("prod", f"serving: {{model: {{version: '9', digest: {'a' * 64}}}}}\n")
+    status.show("", as_json=False)
+    _, *rows = [re.split("  +", line) for line in capsys.readouterr().out.splitlines()]
+    assert rows[0][:3] == ["staging", "1", "passed"]
+    assert rows[0][4:] == [
+        "2 on 2013-12-30",
+        f"pipeline {'1' * 12}, serve {'2' * 12}, dashboard {'3' * 12}, engine {'5' * 12}",
+    ]
+    assert rows[1][:3] == ["prod", "9", "unknown version"]
+
+
+def _model(folder: Path, number: str) -> Path:
+    model = folder / f"model{number}"
+    (model / "data").mkdir(parents=True)
+    (model / "data/weights").write_text(number)
+    (model / "MLmodel").write_text("flavors: {python_function: {data: data, loader_module: toy}}")
+    return model
+
+
+def _digest(number: str) -> str:
+    from hashlib import sha256
+
+    content = sha256(number.encode()).hexdigest()
+    return sha256(f"{content}  weights\n".encode()).hexdigest()
+
+
+def _git(*arguments: str, at: str = ".") -> str:
+    command = ["git", "-C", at, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"git {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+def _file(env: str, folder: Path) -> Path:
+    return folder / f"deploy/envs/{env}/release.yaml"
+
+
+def _here() -> tuple[str, ...]:
+    """All that a person sees of their checkout."""
+    refs = _git("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads")
+    return _git("symbolic-ref", "HEAD"), refs, _git("status", "--porcelain"), _git("diff", "HEAD")
+
+
+def _all() -> tuple[str, ...]:
+    return *_here(), _git("for-each-ref", at="../server")
+
+
+def _asked() -> list[str]:
+    return Path("../asked").read_text().splitlines()
+
+
+def _merge(env: str) -> None:
+    """Merge what is proposed, at the server; the branch goes."""
+    _git("branch", "--force", "work", "main", at="../server")
+    _git("update-ref", "refs/heads/main", f"refs/heads/release-{env}", at="../server")
+    _git("branch", "--delete", "--force", "work", f"release-{env}", at="../server")
+    _git("fetch", "--quiet", "origin", "main")
+    _git("merge", "--quiet", "FETCH_HEAD")
+    Path("../open").unlink(missing_ok=True)
+
+
+def _released(env: str) -> bytes:
+    """What the server's main has."""
+    name = f"main:deploy/envs/{env}/release.yaml"
+    return subprocess.run(["git", "-C", "../server", "show", name], capture_output=True).stdout
+
+
+def _write(env: str, text: str) -> None:
+    """Commit and push a release file as a person may write it."""
+    _git("pull", "--quiet", "origin", "main")
+    _file(env, Path()).write_text(text)
+    _git("commit", "--quiet", "--all", "--message", "By hand")
+    _git("push", "--quiet", "origin", "HEAD:main")

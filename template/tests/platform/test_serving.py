@@ -1,0 +1,532 @@
+"""Stream inference: the model in production over HTTP, on a real socket, for any client."""
+
+import contextlib
+import gzip
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+import uvicorn
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+ROWS = 1_000
+
+
+class Service:
+    """The service in a thread, and what a test changes of it."""
+
+    def __init__(self, app: Any, predictor: Any) -> None:
+        """Start it on a free port."""
+        self.app, self.predictor = app, predictor
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.address = listening.getsockname()
+        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+        self._thread = threading.Thread(target=self._server.run, args=([listening],))
+        self._thread.start()
+        self.client = httpx.Client(base_url="http://{}:{}".format(*self.address), timeout=60)
+        while not self._server.started:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Stop it as a signal does; the prediction log is written."""
+        self.client.close()
+        self._server.should_exit = True
+        self._thread.join()
+
+    def predict(self, rows: list[dict[str, Any]], **headers: str) -> httpx.Response:
+        """Ask for predictions."""
+        return self.client.post("/v1/predict", json={"rows": rows}, headers=headers)
+
+    def metric(self, name: str) -> float:
+        """Give the sum of a metric over its labels."""
+        lines = self.client.get("/metrics").text.splitlines()
+        found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+
+@pytest.fixture(scope="module")
+def fetched(mlops: Any, trained: Any) -> Path:
+    """The folder of the first version, as `mlops production` writes it."""
+    mlops("gate").run()
+    mlops("register").run()
+    folder = Path("data/serving/model").resolve()
+    mlops("production").run(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def now(mlops: Any, dataset: dict[str, pd.DataFrame]) -> datetime:
+    """The time of a test's requests; the online store is filled until then, as it would be."""
+    times = dataset["test"]["event_timestamp"]
+    busiest = times.dt.floor("h").mode().iloc[0]  # so that of somebody something is known
+    at: datetime = (busiest + pd.Timedelta(hours=1)).to_pydatetime()
+    mlops("serving.online").materialize(at)
+    return at
+
+
+@pytest.fixture
+def serve(mlops: Any, fetched: Path, now: datetime) -> Iterator[Callable[..., Service]]:
+    """Start the service with a prediction log and a challenger; both are optional."""
+    started: list[Service] = []
+
+    def run(place: Path | str | None = None, shadow: Any = None, model: Any = None) -> Service:
+        app = mlops("serving.app")
+        model = model or mlops("artifact").load(fetched, "mlops_champion")
+        log = mlops("serving.log").Log(place and str(place), "1", shadow)
+        online = mlops("serving.online").Online()
+        lookups = mlops("serving.lookups").Lookups(online, timeout=30, now=lambda: now)
+        predictor = mlops("serving.predictor").Predictor(model, lookups, log)
+        identity = {"name": "model", "version": "1", "digest": "0"}
+        started.append(Service(app.routes(predictor, identity), predictor))
+        return started[-1]
+
+    yield run
+    for service in started:
+        service.stop()
+
+
+@pytest.fixture
+def asked(mlops: Any, raw: dict[str, pd.DataFrame], now: datetime) -> pd.DataFrame:
+    """A thousand requests of the sample, or all that it has, as if each were asked now."""
+    features = mlops("contract").features()
+    values = mlops("params").section("features", features.Params)
+    found: pd.DataFrame = mlops("contract").requests(raw, values)
+    found = found.sample(min(ROWS, len(found)), random_state=0, ignore_index=True)
+    return found.assign(event_timestamp=pd.Timestamp(now))
+
+
+@pytest.fixture
+def joined(mlops: Any, asked: pd.DataFrame) -> pd.DataFrame:
+    """The requests with the features that training and batch would give them."""
+    schema = mlops("contract").schema().Features
+    with mlops("store").opened() as feast:
+        found = mlops("store").join(feast, asked)
+    checked: pd.DataFrame = mlops("tables").check(found, schema, "the rows")
+    return checked
+
+
+def _exact(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Give the rows as JSON has them, each number to its last bit."""
+    found: list[dict[str, Any]] = json.loads(json.dumps(rows.to_dict(orient="records")))
+    return [{key: None if value != value else value for key, value in row.items()} for row in found]
+
+
+def _inputs(mlops: Any, asked: pd.DataFrame) -> list[str]:
+    online = mlops("serving.online").Online()
+    columns = mlops("serving.requests").columns()
+    known = set(online.keys) | (set(columns) - set(online.ttl))
+    return [str(name) for name in asked if name in known]
+
+
+def _same(answer: httpx.Response, expected: pd.DataFrame) -> None:
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["predictions"] == _exact(expected)
+
+
+@pytest.mark.parametrize("known", ["by the client", "by Feast"])
+def test_http_and_batch_give_the_same_numbers_to_the_last_bit(
+    mlops: Any, trained: Any, serve: Any, asked: pd.DataFrame, joined: pd.DataFrame, known: str
+) -> None:
+    service = serve()
+    expected = mlops("contract").model().predict(trained, joined)
+    assert len(expected) > 100
+    columns = [*mlops("serving.requests").columns()]
+    keys = [name for name in mlops("serving.online").Online().keys if name not in columns]
+    sent = joined[[*columns, *keys]] if known == "by the client" else asked[_inputs(mlops, asked)]
+    before = service.metric("mlops_online_store_failures_total")
+    _same(service.predict(_exact(sent)), expected)
+    with ThreadPoolExecutor(8) as pool:  # many at once share a batch
+        answers = list(pool.map(lambda row: service.predict([row]), _exact(sent.head(200))))
+    for number, answer in enumerate(answers):
+        _same(answer, expected.iloc[[number]])
+    assert service.metric("mlops_online_store_failures_total") == before
+
+
+def test_a_feature_older_than_its_ttl_counts_as_missing(
+    mlops: Any, serve: Any, asked: pd.DataFrame, now: datetime
+) -> None:
+    service = serve()
+    online = service.predictor.lookups.online
+    entities = _exact(asked[_inputs(mlops, asked)])
+    fresh = online.read(entities, now)
+    assert any(value is not None for values in fresh.values() for value in values)
+    for name, ttl in online.ttl.items():
+        if ttl:
+            late = online.read(entities, now + ttl + pd.Timedelta(days=1))
+            assert late[name] == [None] * len(entities)
+            assert service.metric("mlops_feature_age_seconds") > ttl.total_seconds()
+
+
+BAD_BODIES = {
+    "empty": b"",
+    "not JSON": b"rows",
+    "not UTF-8": b'{"rows": [{"\xff": 1}]}',
+    "a lone surrogate": b'{"rows": [{"\\ud800": "\\udfff"}]}',
+    "deep": b'{"rows": ' + b"[" * 100_000,
+    "no rows": b'{"rows": []}',
+    "no object": b"[]",
+    "rows of null": b'{"rows": [null]}',
+    "another key": b'{"rows": [{}], "row": 1}',
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
+def test_what_is_no_request_is_refused(serve: Any, body: bytes) -> None:
+    answer = serve().client.post("/v1/predict", content=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["message"]
+    assert len(answer.content) < 10_000
+
+
+def test_a_bad_value_is_refused_by_its_name(mlops: Any, serve: Any, asked: pd.DataFrame) -> None:
+    service = serve()
+    good = _exact(asked[_inputs(mlops, asked)].head(1))[0]
+    assert service.predict([good]).status_code == 200
+    for name in good:
+        for value in ("[]", "{}", "NaN", "-Infinity", "1e400", "9" * 400, '"' + "x" * 70_000 + '"'):
+            text = json.dumps({**good, name: "HERE"}).replace('"HERE"', value)
+            answer = service.client.post("/v1/predict", content=f'{{"rows": [{text}]}}')
+            assert answer.status_code == 422, (name, value[:20], answer.text)
+            where = answer.json()["errors"][0]["where"]
+            # NaN and numbers that JSON does not have end the reading.
+            assert where[:3] == ["rows", 0, name] or not where
+        without = {key: value for key, value in good.items() if key != name}
+        assert service.predict([without]).json()["errors"][0]["where"] == ["rows", 0, name]
+    answer = service.predict([{**good, "surprise": 1}])
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["where"] == ["rows", 0, "surprise"]
+    many = service.predict([good] * (mlops("serving.requests").MAX_ROWS + 1))
+    assert many.status_code == 422
+    assert many.json()["errors"][0]["where"] == ["rows"]
+
+
+def test_a_whole_number_may_be_written_as_a_fraction(
+    mlops: Any, serve: Any, asked: pd.DataFrame
+) -> None:
+    service = serve()
+    good = _exact(asked[_inputs(mlops, asked)].head(1))[0]
+    whole = [name for name, value in good.items() if type(value) is int]
+    if not whole:
+        pytest.skip("no input is a whole number")
+    answer = service.predict([good]).json()
+    assert service.predict([good | {name: float(good[name]) for name in whole}]).json() == answer
+    for name in whole:
+        for value in (good[name] + 0.5, str(good[name]), True, 1e300):
+            refused = service.predict([good | {name: value}])
+            assert refused.status_code == 422, (name, value)
+            assert refused.json()["errors"][0]["where"] == ["rows", 0, name]
+
+
+def test_a_body_is_limited_in_length_and_time(
+    mlops: Any, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = serve()
+    long = service.client.post("/v1/predict", content=b" " * (mlops("serving.body").MAX_BODY + 1))
+    assert (long.status_code, long.headers["connection"]) == (413, "close")
+    monkeypatch.setattr(mlops("serving.body"), "BODY_SECONDS", 0.2)
+    with socket.create_connection(service.address) as slow:
+        slow.sendall(b"POST /v1/predict HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{")
+        assert b" 408 " in slow.recv(1_000)
+        slow.settimeout(10)
+        while slow.recv(1_000):  # until the service hangs up
+            pass
+    assert service.client.get("/healthz").status_code == 200
+
+
+def test_requests_have_ids_and_are_counted(mlops: Any, serve: Any, asked: pd.DataFrame) -> None:
+    service = serve()
+    rows = _exact(asked[_inputs(mlops, asked)].head(3))
+    before = service.metric("mlops_rows_total")
+    assert service.predict(rows, **{"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    assert len(service.predict(rows).headers["x-request-id"]) == 32
+    refused = service.predict([{}], **{"x-request-id": "abc-2"})
+    assert refused.headers["x-request-id"] == "abc-2"
+    assert service.metric("mlops_rows_total") - before == 6
+    assert service.metric("mlops_requests_in_flight") == 0
+    assert service.client.get("/healthz").json() == {"status": "ok"}
+    assert service.client.get("/readyz").json()["model"]["version"] == "1"
+    page = service.client.get("/openapi.json").json()["paths"]["/v1/predict"]["post"]
+    schema = page["requestBody"]["content"]["application/json"]["schema"]
+    row = schema["properties"]["rows"]["items"]
+    assert set(rows[0]) <= set(row["properties"])
+    assert row.get("examples", [{}]) == [mlops("contract").example()]
+
+
+def test_the_example_is_answered(mlops: Any, serve: Any) -> None:
+    if not (example := mlops("contract").example()):
+        pytest.skip("schema.py has no EXAMPLE")
+    answer = serve().predict([example])
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("failure", ["away", "slow"])
+def test_without_the_online_store_defaults_answer(
+    mlops: Any,
+    serve: Any,
+    trained: Any,
+    asked: pd.DataFrame,
+    joined: pd.DataFrame,
+    failure: str,
+) -> None:
+    service, released = serve(), threading.Event()
+
+    def read(*_: Any) -> Any:
+        if failure == "away":
+            raise ConnectionError
+        released.wait(60)
+
+    lookups = service.predictor.lookups
+    lookups.online.read, lookups.timeout = read, 0.05
+    served = [*lookups.online.ttl]
+    before = service.metric("mlops_online_store_failures_total")
+    rows = asked[_inputs(mlops, asked)].head(7)
+    try:
+        nothing = joined.head(7).copy()
+        nothing[served] = float("nan")
+        expected = mlops("contract").model().predict(trained, nothing)
+        for _ in range(6):  # more than may hang
+            _same(service.predict(_exact(rows)), expected)
+        assert service.client.get("/readyz").status_code == 200
+    finally:
+        released.set()
+    assert service.metric("mlops_online_store_failures_total") - before == 6 * 7
+    assert service.metric("mlops_feature_missing_total") > 0
+
+
+def test_a_feature_without_default_that_is_not_known_is_named(
+    mlops: Any, serve: Any, asked: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = serve()
+    name = next(iter(service.predictor.lookups.online.ttl))
+    column = mlops("serving.requests").columns()[name]
+    service.predictor.lookups.online.read = lambda rows, _: {name: [None] * len(rows)}
+    rows = _exact(asked[_inputs(mlops, asked)].head(1))
+    monkeypatch.setattr(column, "nullable", False)
+    answer = service.predict(rows)
+    assert answer.status_code == 503
+    assert answer.json()["errors"][0]["where"] == ["rows", name]
+    monkeypatch.setattr(column, "default", 3.0)
+    assert service.predict(rows).status_code == 200
+
+
+class Picky:
+    """A model that fails at a batch with a certain row, or says what it is told to."""
+
+    def __init__(self, model: Any, column: str, value: Any) -> None:
+        """Fail where `column` holds `value`."""
+        self.model, self.column, self.value = model, column, value
+
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Wait, that others join the next batch; predict, or fail."""
+        time.sleep(0.05)
+        if (rows[self.column] == self.value).any():
+            raise ValueError("this one I do not like")
+        found: pd.DataFrame = self.model.predict(rows)
+        return found
+
+
+def test_a_request_that_fails_does_not_fail_others(
+    mlops: Any, serve: Any, fetched: Path, asked: pd.DataFrame
+) -> None:
+    inputs = _inputs(mlops, asked)
+    seen = mlops("serving.requests").columns()  # by the model, which sees no key
+    column = next(
+        name for name in seen if name in asked and 1 < asked[name].head(60).nunique() < 60
+    )
+    value = asked[column].iloc[0]
+    picky = Picky(mlops("artifact").load(fetched, "mlops_champion"), column, value)
+    service = serve(model=picky)
+    rows = _exact(asked[inputs].head(60))
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda row: service.predict([row]), rows))
+    expected = [500 if row[column] == value else 200 for row in rows]
+    assert [answer.status_code for answer in answers] == expected
+    assert set(expected) == {200, 500}
+    assert "this one" not in answers[0].text
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_challenger_is_logged_and_never_returned(
+    mlops: Any, serve: Any, fetched: Path, asked: pd.DataFrame, tmp_path: Path, fails: bool
+) -> None:
+    inputs = _inputs(mlops, asked)
+    shadow = mlops("artifact").load(fetched, "mlops_challenger")
+    if fails:
+        column = next(name for name in mlops("serving.requests").columns() if name in asked)
+        shadow = Picky(shadow, column, asked[column].iloc[0])
+    service = serve(tmp_path / "log", shadow)
+    failures = service.metric("mlops_shadow_failures_total")
+    rows = asked[inputs].head(40)
+    answer = service.predict(_exact(rows), **{"x-request-id": "mine"})
+    assert answer.status_code == 200
+    assert not any(name.startswith("shadow") for name in answer.json()["predictions"][0])
+    service.stop()
+    (file,) = (tmp_path / "log").glob("date=*/*.parquet")
+    log = pd.read_parquet(file)
+    assert set(log["request"]) == {"mine"}
+    assert set(log["model_version"]) == {"1"}
+    assert set(log["predicted_at"]) == {pd.Timestamp(service.predictor.lookups.now())}
+    pd.testing.assert_frame_equal(log[inputs], rows, check_dtype=False)
+    said = pd.DataFrame(answer.json()["predictions"])
+    pd.testing.assert_frame_equal(log[[*said]], said)
+    assert [f"shadow_{name}" in log for name in said] == [not fails] * len(said.columns)
+    counted = mlops("serving.metrics").SHADOW_FAILURES._value.get() - failures
+    assert counted == fails
+
+
+def test_a_log_that_cannot_be_written_stops_no_answer(
+    mlops: Any, serve: Any, asked: pd.DataFrame, tmp_path: Path
+) -> None:
+    (tmp_path / "log").write_text("a file, where a folder should be")
+    service = serve(tmp_path / "log")
+    dropped = service.metric("mlops_log_dropped_rows_total")
+    assert service.predict(_exact(asked[_inputs(mlops, asked)].head(5))).status_code == 200
+    service.stop()
+    assert mlops("serving.metrics").LOG_DROPPED._value.get() - dropped == 5
+
+
+@contextlib.contextmanager
+def _process(fetched: Path, said: Path, **env: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("mlops")), "serve", "--port", str(port)]
+    # MLflow is away, and no service notices.
+    given = {"MLOPS_ONLINE_TIMEOUT": "30", "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    env = {**os.environ, "MLOPS_MODEL": str(fetched), **given, **env}
+    with said.open("w") as log:
+        process = subprocess.Popen(command, env=env, stderr=log, text=True)
+    try:
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_model_with_another_digest_is_refused_at_start(fetched: Path, tmp_path: Path) -> None:
+    said = tmp_path / "log"
+    with _process(fetched, said, MLOPS_MODEL_DIGEST="0" * 64) as (process, _):
+        assert process.wait(timeout=120) == 1
+    (line,) = said.read_text().strip().splitlines()
+    assert line.startswith("mlops serve: ")
+    assert line.endswith(f"and {'0' * 64} is wanted")
+
+
+def test_a_signal_under_load_drops_no_request(
+    mlops: Any, fetched: Path, now: datetime, asked: pd.DataFrame, tmp_path: Path
+) -> None:
+    body = {"rows": _exact(asked[_inputs(mlops, asked)].head(1))}
+    statuses: list[int] = []
+    with _process(fetched, tmp_path / "log", MLOPS_DRAIN_SECONDS="10") as (process, url):
+        with httpx.Client(base_url=url) as client:
+            _until(lambda: _ready(client) == 200)
+
+        def load(_: int) -> None:
+            """Send as one who is balanced: until the service says that it is not ready."""
+            with httpx.Client(base_url=url, timeout=60) as client:
+                while True:
+                    answer = client.post("/v1/predict", json=body)
+                    statuses.append(answer.status_code)
+                    if answer.headers.get("connection") == "close" and _ready(client) == 503:
+                        return
+
+        with ThreadPoolExecutor(16) as pool:
+            clients = pool.map(load, range(16))
+            _until(lambda: len(statuses) > 100)
+            before = len(statuses)
+            process.send_signal(signal.SIGTERM)
+            list(clients)
+        assert process.wait(timeout=60) in (0, -signal.SIGTERM)
+    assert len(statuses) > before
+    assert set(statuses) == {200}
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert sum(line["message"] == "predicted" for line in lines) == len(statuses)
+
+
+def _ready(client: httpx.Client) -> int:
+    try:
+        return client.get("/readyz").status_code
+    except httpx.TransportError:
+        return 0
+
+
+def _until(reached: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_traces_go_where_the_variables_say(
+    mlops: Any, fetched: Path, asked: pd.DataFrame, tmp_path: Path
+) -> None:
+    named: list[str] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        """Takes spans as OpenTelemetry's collector does."""
+
+        def do_POST(self) -> None:
+            """Keep what was traced."""
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.headers["content-encoding"] == "gzip":
+                body = gzip.decompress(body)
+            sent = ExportTraceServiceRequest.FromString(body)
+            for resource in sent.resource_spans:
+                spans = [span for scope in resource.scope_spans for span in scope.spans]
+                named.extend(span.name for span in spans)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        given = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+        }
+        with (
+            _process(fetched, tmp_path / "log", **given) as (_, url),
+            httpx.Client(base_url=url, timeout=60) as client,
+        ):
+            _until(lambda: _ready(client) == 200)
+            body = {"rows": _exact(asked[_inputs(mlops, asked)].head(1))}
+            assert client.post("/v1/predict", json=body).status_code == 200
+            _until(lambda: "POST /v1/predict" in named)
+        collector.shutdown()
+    assert not any("readyz" in name for name in named)
+
+
+def test_the_service_needs_none_of_the_libraries_of_training(mlops: Any, fetched: Path) -> None:
+    code = """
+import importlib, sys
+away = ("mlflow", "dvc", "sklearn", "matplotlib", "deltalake")
+sys.modules.update(dict.fromkeys(away))
+importlib.import_module(sys.argv[1] + ".server")
+app = importlib.import_module(sys.argv[1] + ".app")
+del sys.modules["sklearn"]  # a model may be made of it
+app.create()
+"""
+    serving = mlops("serving").__name__
+    done = subprocess.run(
+        [sys.executable, "-c", code, serving],
+        env={**os.environ, "MLOPS_MODEL": str(fetched)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

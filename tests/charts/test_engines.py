@@ -1,0 +1,168 @@
+"""What the chart brings for an engine beside Argo's workflows, which test_chart.py looks at."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from charts import ENGINES, EVERYTHING, RELEASE, Form, helm, manifests
+
+Values = dict[str, Any]
+Objects = dict[str, list[Values]]
+
+# The process of xdist that has made these repos anyway.
+pytestmark = pytest.mark.xdist_group("manifests")
+
+
+@pytest.fixture
+def objects(
+    made: Callable[..., Path], tmp_path: Path, need: Callable[[str], str]
+) -> Callable[..., Objects]:
+    """The chart's objects with an engine, by their kinds."""
+
+    def start(engine: str, *values: Values) -> Objects:
+        repo = made(engine)
+        files = [repo / "orchestration/pipelines.json"]
+        for number, each in enumerate((RELEASE, *values)):
+            files.append(tmp_path / f"{number}.json")
+            files[-1].write_text(json.dumps(each))
+        done = helm(
+            need("helm"), Form("", repo / "deploy/chart", files), "template", "late-flights"
+        )
+        assert done.returncode == 0, done.stderr
+        found: Objects = {}
+        for each in map(json.loads, manifests(done.stdout)):
+            found.setdefault(each["kind"], []).append(each)
+        return found
+
+    return start
+
+
+def container(workload: Values) -> Values:
+    [only] = workload["spec"]["template"]["spec"]["containers"]
+    found: Values = only
+    return found
+
+
+def variables(workload: Values) -> dict[str, str]:
+    return {each["name"]: each["value"] for each in container(workload)["env"]}
+
+
+def script(root: Path, workload: Values) -> str:
+    """The text of the file that a pod of an engine's image runs."""
+    interpreter, file = container(workload)["command"]
+    text: str = (root / "template" / file).read_text()
+    assert interpreter == "python"
+    assert container(workload)["workingDir"] == "/app"
+    return text
+
+
+def test_temporals_worker_knows_what_a_job_needs(
+    objects: Callable[..., Objects], root: Path
+) -> None:
+    rendered = objects("temporal", EVERYTHING)
+    [worker] = [
+        each for each in rendered["Deployment"] if each["metadata"]["name"].endswith("worker")
+    ]
+    env = variables(worker)
+    job = (root / "template/orchestration/temporal/job.py").read_text()
+    asked = {*re.findall(r"MLOPS_\w+", job)} - {"MLOPS_ENGINE"}
+    assert asked <= env.keys()
+    assert env["MLOPS_IMAGE"] == "@".join(RELEASE["image"].values())
+    assert env["MLOPS_ENV"] == "MLFLOW_TRACKING_URI"
+    assert env["MLFLOW_TRACKING_URI"] == EVERYTHING["env"]["MLFLOW_TRACKING_URI"]
+    assert env["MLOPS_SECRETS"] == "dvc-remote"
+    accounts = {each["metadata"]["name"] for each in rendered["ServiceAccount"]}
+    assert env["MLOPS_SERVICE_ACCOUNT"] in accounts
+    # The stages' credentials are not the worker's.
+    assert [each["secretRef"]["name"] for each in container(worker)["envFrom"]] == ["engine"]
+    assert "serving task queue" in script(root, worker)
+
+
+def test_temporals_worker_may_do_what_it_does_and_nothing_else(
+    objects: Callable[..., Objects], root: Path
+) -> None:
+    calls = {
+        "create_namespaced_job": ("jobs", "create"),
+        "delete_namespaced_job": ("jobs", "delete"),
+        "list_namespaced_job": ("jobs", "list"),
+        "read_namespaced_job": ("jobs", "get"),
+        "list_namespaced_pod": ("pods", "list"),
+        "read_namespaced_pod_log": ("pods/log", "get"),
+    }
+    job = (root / "template/orchestration/temporal/job.py").read_text()
+    used = {*re.findall(r"\b(?:create|delete|list|read|patch)_namespaced_\w+", job)}
+    [role] = objects("temporal", EVERYTHING)["Role"]
+    allowed = {
+        (resource, verb)
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert allowed == {calls[name] for name in used}
+
+
+@pytest.mark.parametrize("engine", ["kubeflow", "temporal"])
+def test_schedules_follow_each_deployment(
+    objects: Callable[..., Objects], root: Path, engine: str
+) -> None:
+    for suspend, said in (
+        (False, "false"),
+        (True, "true"),
+        (["training"], "training"),
+        (["training", "batch"], "training,batch"),
+        ([], ""),
+    ):
+        [job] = objects(engine, EVERYTHING, {"suspend": suspend})["Job"]
+        assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-install,post-upgrade"
+        text, env = script(root, job), variables(job)
+        assert env["MLOPS_SUSPEND"] == said
+        asked = {*re.findall(r'environ\["(MLOPS_\w+)"\]', text)}
+        assert asked <= env.keys()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_suspending_what_is_not_there_is_refused(
+    made: Callable[..., Path], need: Callable[[str], str], tmp_path: Path, engine: str
+) -> None:
+    repo, values = made(engine), tmp_path / "values.yaml"
+    values.write_text("suspend: [batch, trainin]")
+    files = [repo / "orchestration/pipelines.json", values]
+    done = helm(need("helm"), Form("", repo / "deploy/chart", files), "template", "late-flights")
+    assert done.returncode != 0
+    assert "suspend: there is no pipeline trainin, but batch, " in done.stderr
+
+
+@pytest.mark.parametrize("engine", ["kubeflow", "temporal"])
+@pytest.mark.parametrize("empty", ["image", "engine"])
+def test_an_engine_without_an_image_starts_nothing(
+    objects: Callable[..., Objects], engine: str, empty: str
+) -> None:
+    gone = {"digest": ""}
+    values = {"image": gone} if empty == "image" else {"engine": {"image": gone}}
+    rendered = objects(engine, EVERYTHING, values)
+    assert "Job" not in rendered
+    names = {each["metadata"]["name"] for each in rendered["Deployment"]}
+    assert "late-flights-worker" not in names
+
+
+def test_kubeflows_version_is_named_by_its_content(objects: Callable[..., Objects]) -> None:
+    """Kubeflow lets nobody change one."""
+
+    def versions(*values: Values) -> dict[str, str]:
+        rendered = objects("kubeflow", EVERYTHING, *values)
+        pipelines = {each["metadata"]["name"] for each in rendered["Pipeline"]}
+        found = {each["spec"]["pipelineName"]: each for each in rendered["PipelineVersion"]}
+        assert pipelines == found.keys()
+        [job] = rendered["Job"]
+        names = {name: each["metadata"]["name"] for name, each in found.items()}
+        scheduled = json.loads(variables(job)["MLOPS_VERSIONS"])
+        assert {f"late-flights-{name}": each for name, each in scheduled.items()} == names
+        return names
+
+    first = versions()
+    assert versions({"labels": {"team": "other"}}) == first
+    other = versions({"env": {"MLFLOW_TRACKING_URI": "https://other.example.com"}})
+    assert not {*other.values()} & {*first.values()}

@@ -1,0 +1,103 @@
+"""The comment on a merge request is one, and renewed; its script runs before anything is set up."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Post = Callable[..., subprocess.CompletedProcess[str]]
+TITLE = "## The pipeline on a sample"
+
+
+class GitLab(BaseHTTPRequestHandler):
+    """The notes of a merge request, for who brings the token."""
+
+    notes: list[dict[str, Any]]
+
+    def _answer(self, code: int, value: object) -> None:
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(json.dumps(value).encode())
+
+    def _serve(self) -> None:
+        path, _, _ = self.path.partition("?")
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.headers["PRIVATE-TOKEN"] != "good":
+            return self._answer(401, {})
+        if not path.startswith("/api/v4/projects/5/merge_requests/7/notes"):
+            return self._answer(404, {})
+        match self.command:
+            case "POST":
+                self.notes.append({"id": len(self.notes), **json.loads(body)})
+            case "PUT":
+                self.notes[int(path.rsplit("/", 1)[1])] |= json.loads(body)
+        return self._answer(200, self.notes)
+
+    do_GET = do_POST = do_PUT = _serve  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def gitlab_server() -> Iterator[str]:
+    GitLab.notes = [{"id": 0, "body": "Looks good"}]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), GitLab)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/api/v4"
+    server.shutdown()
+
+
+@pytest.fixture
+def post(root: Path, tmp_path: Path, gitlab_server: str) -> Post:
+    """Post a text on a merge request as a job does."""
+    script = root / "template/src/{{ package_name }}/mlops/comment.py"
+    file = tmp_path / "sample.md"
+
+    def run(text: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+        if text:
+            file.write_text(f"{TITLE}\n{text}\n")
+        where = {"CI_API_V4_URL": gitlab_server, "CI_PROJECT_ID": "5", "CI_MERGE_REQUEST_IID": "7"}
+        given = {"PATH": os.environ["PATH"], **where, **env}
+        command = [sys.executable, "-I", str(script), str(file)]
+        return subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_there_is_one_comment_and_it_is_renewed(post: Post) -> None:
+    for number in ("1", "2"):
+        assert post(number, GITLAB_CI="true", COMMENT_TOKEN="good").returncode == 0
+        bodies = [note["body"] for note in GitLab.notes]
+        assert bodies == ["Looks good", f"{TITLE}\n{number}\n"]
+
+
+def test_without_a_token_it_says_so_and_goes_on(post: Post) -> None:
+    done = post("1", GITLAB_CI="true")
+    assert done.returncode == 0
+    assert "COMMENT_TOKEN is not set" in done.stdout
+    assert len(GitLab.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "said"),
+    [
+        ("1", {"GITLAB_CI": "true", "COMMENT_TOKEN": "bad"}, "HTTP Error 401"),
+        ("1", {}, "no job of GitHub Actions or GitLab CI"),
+        ("", {"GITLAB_CI": "true", "COMMENT_TOKEN": "good"}, "type `make sample`"),
+    ],
+    ids=["refused", "by-hand", "nothing"],
+)
+def test_what_is_wrong_is_one_line(post: Post, text: str, env: dict[str, str], said: str) -> None:
+    done = post(text, **env)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "bad" not in done.stderr

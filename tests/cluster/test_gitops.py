@@ -1,0 +1,303 @@
+"""Argo CD in the cluster follows a generated repo: what is committed runs, and nothing else."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kube import command
+
+Values = dict[str, Any]
+
+ENVIRONMENTS = ("staging", "prod")
+SECONDS = 300
+"""How long a commit may take to run; on an idle machine it takes a few."""
+
+SMALL = {
+    "replicas": 1,
+    "maxReplicas": 1,
+    "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}},
+}
+"""A service that a node of two cores has room for, twice."""
+
+ROW = {"origin": "JFK", "dest": "SFO", "carrier": "B6", "distance": 2586, "hour": 17, "weekday": 4}
+
+STRAY = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: {name}-stray}}
+rules: []
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: stray, namespace: default}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: stray}}
+"""
+
+
+Image = Callable[..., Values]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A generated repo that Argo CD follows."""
+
+    name: str
+    repo: Path
+    git: Callable[..., str]
+
+    def commit(self, files: Values) -> None:
+        """Commit these files' contents; None deletes one."""
+        for path, content in files.items():
+            file = self.repo / path
+            if content is None:
+                file.unlink()
+            else:
+                file.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        self.git(self.repo, "add", "--all")
+        self.git(self.repo, "commit", "--quiet", "--message", f"Change {', '.join(files)}")
+
+    def kubectl(self, env: str, *words: str, stdin: str | None = None) -> Any:
+        """What kubectl says of an environment, as JSON."""
+        namespace = f"{self.name}-{env}"
+        return json.loads(command("kubectl", "-n", namespace, *words, "-o", "json", stdin=stdin))
+
+    def application(self, env: str) -> Values:
+        """The Application of an environment, asked to look at git again."""
+        name = f"applications/{self.name}-{env}"
+        refresh = "argocd.argoproj.io/refresh=normal"
+        words = ["-n", "argocd", "annotate", "--overwrite", name, refresh, "-o", "json"]
+        status: Values = json.loads(command("kubectl", *words)).get("status", {})
+        return status
+
+    def until(self, env: str, reached: Callable[[Values], bool]) -> Values:
+        """Wait until an Application is as it should be; give its status."""
+        status: Values = {}
+        for _ in range(SECONDS):
+            status = self.application(env)
+            if reached(status):
+                return status
+            time.sleep(1)
+        pods = command("kubectl", "-n", f"{self.name}-{env}", "describe", "pods")
+        pytest.fail(f"{env} is not as it should be: {json.dumps(status, indent=1)}\n{pods}")
+
+    def settled(self, env: str) -> Values:
+        """Wait until the latest commit is what runs, and is healthy."""
+        head = self.git(self.repo, "rev-parse", "HEAD").strip()
+
+        def reached(status: Values) -> bool:
+            sync, health = status.get("sync", {}), status.get("health", {})
+            state = sync.get("status"), sync.get("revision"), health.get("status")
+            return state == ("Synced", head, "Healthy") and not _running(status)
+
+        return self.until(env, reached)
+
+
+def _running(status: Values) -> bool:
+    return bool(status.get("operationState", {}).get("phase") == "Running")
+
+
+@pytest.fixture(scope="module")
+def argo_cd(cluster: str) -> str:
+    """The address by which Argo CD reaches this machine; skips where there is no Argo CD."""
+    kinds = ["kubectl", "get", "crd/applicationsets.argoproj.io", "--request-timeout=10s"]
+    done = subprocess.run(kinds, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no Argo CD in the cluster: {done.stderr.strip()}")
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def served(argo_cd: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder whose repos a git daemon serves, and the URL of the folder."""
+    folder = tmp_path_factory.mktemp("served")
+    with socket.create_server((argo_cd, 0)) as free:
+        port = free.getsockname()[1]
+    where = [f"--listen={argo_cd}", f"--port={port}", f"--base-path={folder}"]
+    daemon = ["git", "daemon", "--export-all", "--reuseaddr", *where, str(folder)]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(daemon, stdout=log, stderr=log, start_new_session=True)
+        yield folder, f"git://{argo_cd}:{port}"
+        os.killpg(process.pid, 15)
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def followed(
+    served: tuple[Path, str],
+    render: Callable[..., Path],
+    scenarios: dict[str, Any],
+    git: Callable[..., str],
+) -> Iterator[Followed]:
+    """A repo that nothing was released of yet, with what Argo CD has of it."""
+    folder, url = served
+    name = f"mlops-tests-{uuid.uuid4().hex[:8]}"
+    answers = {"project_slug": name, "repo_url": f"{url}/{name}"}
+    repo = render({**scenarios["argo-classification"], **answers}).rename(folder / name)
+    git(repo, "init", "--quiet")
+    git(repo, "add", "--all")
+    git(repo, "commit", "--quiet", "--message", "Start")
+    command("kubectl", "apply", "-n", "argocd", "-f", "deploy/argocd/", folder=repo)
+    for env in ENVIRONMENTS:  # Of several names at once, kubectl waits for none.
+        created = ["kubectl", "wait", "-n", "argocd", "--for=create", "--timeout=300s"]
+        command(*created, f"applications/{name}-{env}")
+    yield Followed(name, repo, git)
+    delete = ["kubectl", "delete", "-n", "argocd", "--wait=false"]
+    command(*delete, "-f", "deploy/argocd/", folder=repo)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_with_nothing_released_all_is_healthy_and_nothing_serves(
+    followed: Followed, env: str
+) -> None:
+    status = followed.settled(env)
+    assert "conditions" not in status
+    assert followed.kubectl(env, "get", "deployments,pods,workflowtemplates")["items"] == []
+    assert followed.kubectl(env, "get", "serviceaccounts")["items"]
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_what_somebody_changes_by_hand_is_set_back(followed: Followed, env: str) -> None:
+    followed.settled(env)
+    role = f"role/{followed.name}-pipeline"
+    before = followed.kubectl(env, "get", role)["rules"]
+    everything = {"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}
+    followed.kubectl(env, "patch", role, "--type=merge", "-p", json.dumps(everything))
+    followed.until(env, lambda _: followed.kubectl(env, "get", role)["rules"] == before)
+
+
+def test_what_the_project_does_not_allow_is_refused(followed: Followed) -> None:
+    """And the commit that mends it is not kept waiting until the retries are over."""
+    stray = "deploy/chart/templates/stray.yaml"
+    followed.commit({stray: STRAY.format(name=followed.name)})
+
+    def refused(status: Values) -> bool:
+        return "is not permitted in project" in status.get("operationState", {}).get("message", "")
+
+    for env in ENVIRONMENTS:
+        said = followed.until(env, refused)["operationState"]["message"]
+        assert "ClusterRole is not permitted" in said
+        assert ":Secret is not permitted" in said
+        assert "namespace default is not permitted" in said
+    kinds = ["kubectl", "get", "clusterrole", "--ignore-not-found", f"{followed.name}-stray"]
+    assert command(*kinds) == ""
+    assert command("kubectl", "get", "serviceaccount", "--ignore-not-found", "stray") == ""
+    followed.commit({stray: None})
+    for env in ENVIRONMENTS:
+        followed.settled(env)
+
+
+@pytest.fixture(scope="module")
+def versions(
+    laptop: Path, mlflow: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Values, Values]:
+    """Two registered versions of a model, as a release names them; the second has few rounds."""
+    repo = tmp_path_factory.mktemp("versions") / "repo"
+    shutil.copytree(laptop, repo, symlinks=True, ignore=shutil.ignore_patterns(".venv"))
+    path = f"PATH={laptop}/.venv/bin:{os.environ['PATH']}"
+    stage = [
+        "env",
+        path,
+        f"MLFLOW_TRACKING_URI={mlflow}",
+        "dvc",
+        "repro",
+        "--single-item",
+        "--force",
+    ]
+
+    def register() -> Values:
+        command(*stage, "register", folder=repo)
+        told = json.loads((repo / "reports/registered.json").read_text())
+        return {"version": str(told["version"]), "digest": told["model_digest"]}
+
+    first = register()
+    params = repo / "params.yaml"
+    assert "rounds: 600" in params.read_text()
+    params.write_text(params.read_text().replace("rounds: 600", "rounds: 30"))
+    command(*stage, "train", folder=repo)
+    second = register()
+    assert first["version"] != second["version"]
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def serve(laptop: Path, image: Image) -> Values:
+    """The image of the service, as a release names it."""
+    built = image(laptop, "-f", "docker/Dockerfile", "--target", "serve", name="serve")
+    found: Values = built["image"]
+    return found
+
+
+def answers(followed: Followed, env: str) -> Values:
+    """The model that answers in an environment."""
+    service = f"services/{followed.name}-serve:http"
+    path = f"/api/v1/namespaces/{followed.name}-{env}/{service}/proxy/v1/predict"
+    body = json.dumps({"rows": [ROW]})
+    model: Values = json.loads(command("kubectl", "create", "--raw", path, "-f", "-", stdin=body))
+    return {key: model["model"][key] for key in ("version", "digest")}
+
+
+@pytest.fixture(scope="module")
+def promoted(
+    followed: Followed, mlflow: str, serve: Values, versions: tuple[Values, Values]
+) -> Followed:
+    """The repo with the first version in both environments."""
+    for env in ENVIRONMENTS:
+        values = {"env": {"MLFLOW_TRACKING_URI": mlflow}, "serving": SMALL}
+        followed.commit({f"deploy/envs/{env}/values.yaml": values})
+        followed.settled(env)
+        release = {"serving": {"image": serve, "model": versions[0]}}
+        followed.commit({f"deploy/envs/{env}/release.yaml": release})
+    return followed
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_a_promotion_is_a_commit(
+    promoted: Followed, versions: tuple[Values, Values], env: str
+) -> None:
+    promoted.settled(env)
+    assert answers(promoted, env) == versions[0]
+
+
+def test_a_rollback_is_a_commit(promoted: Followed, versions: tuple[Values, Values]) -> None:
+    file = "deploy/envs/prod/release.yaml"
+    release = yaml.safe_load((promoted.repo / file).read_text())
+    release["serving"]["model"] = versions[1]
+    promoted.commit({file: release})
+    promoted.settled("prod")
+    assert answers(promoted, "prod") == versions[1]
+    assert answers(promoted, "staging") == versions[0]
+    promoted.git(promoted.repo, "revert", "--no-edit", "HEAD")
+    promoted.settled("prod")
+    assert answers(promoted, "prod") == versions[0]
+
+
+def test_a_release_that_cannot_start_replaces_nothing_and_is_rolled_back(
+    promoted: Followed, versions: tuple[Values, Values]
+) -> None:
+    """No sync waits for its health, or the rollback would wait with it."""
+    file = "deploy/envs/prod/release.yaml"
+    release = yaml.safe_load((promoted.repo / file).read_text())
+    release["serving"]["model"] = versions[1] | {"digest": "0" * 64}
+    promoted.commit({file: release})
+
+    def unhealthy(status: Values) -> bool:
+        return bool(status.get("health", {}).get("status") in ("Progressing", "Degraded"))
+
+    promoted.until("prod", unhealthy)
+    assert answers(promoted, "prod") == versions[0]
+    promoted.git(promoted.repo, "revert", "--no-edit", "HEAD")
+    promoted.settled("prod")
+    assert answers(promoted, "prod") == versions[0]

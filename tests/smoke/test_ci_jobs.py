@@ -1,0 +1,193 @@
+"""Each job of both hosts' CI, its commands run in order as a runner does."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hosts
+import pytest
+from repos import Repo
+from runner import DIGEST, Runner
+
+pytestmark = [pytest.mark.usefixtures("once"), pytest.mark.xdist_group("journeys")]
+
+Git = Callable[..., str]
+
+
+@pytest.fixture(scope="module", params=["github", "gitlab"])
+def runner(
+    request: pytest.FixtureRequest,
+    trained: Repo,
+    scenario: dict[str, Any],
+    render: Callable[..., Path],
+    need: Callable[[str], str],
+    git: Git,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Runner:
+    """A server with the trained repo and a change of it, and a runner beside."""
+    need("gitleaks")
+    folder = tmp_path_factory.mktemp(request.param)
+    repo = render({**scenario, "git_host": request.param})
+    for name in ("uv.lock", "dvc.lock"):
+        shutil.copy(trained.folder / name, repo)
+    git(repo, "init", "--quiet")
+    git(repo, "add", "--all")
+    git(repo, "commit", "--quiet", "--message", "Start")
+    base = git(repo, "rev-parse", "HEAD").strip()
+    params = repo / "params.yaml"
+    text = params.read_text()
+    git(repo, "checkout", "--quiet", "-b", "change")
+    params.write_text(text.replace("learning_rate: 0.05", "learning_rate: 0.2"))
+    git(repo, "commit", "--quiet", "--all", "--message", "Learn faster")
+    git(repo, "checkout", "--quiet", "main")
+    server = folder / "late-flights.git"
+    git(folder, "clone", "--quiet", "--bare", str(repo), str(server))
+    git(server, "config", "receive.advertisePushOptions", "true")
+
+    mlflow = f"sqlite:///{trained.folder}/.mlflow/mlflow.db"
+    env = dict(trained.env) | {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_ACTOR": "somebody",
+        "GITHUB_REF_NAME": "main",
+        "GITHUB_REPOSITORY": "Acme/Late-Flights",
+        "GITHUB_RUN_ATTEMPT": "1",
+        "GITHUB_RUN_ID": "12",
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+        "GITHUB_WORKFLOW_REF": "Acme/Late-Flights/.github/workflows/ci.yml@refs/heads/main",
+    }
+    if request.param == "github":
+        expressions = {
+            "github.event.pull_request.base.sha": base,
+            "github.event.pull_request.number": "7",
+            "github.token": "of-the-job",
+            "secrets.UPDATE_TOKEN || github.token": "of-the-job",
+            "vars.MLFLOW_TRACKING_URI": mlflow,
+        }
+        return Runner("github", repo, server, folder / "runner", env, expressions, git)
+    env = {name: value for name, value in env.items() if not name.startswith("GITHUB_")}
+    variables = {
+        "CI_COMMIT_REF_NAME": "main",
+        "CI_JOB_TOKEN": "of-the-job",
+        "CI_JOB_URL": "https://gitlab.com/acme/late-flights/-/jobs/12",
+        "CI_MERGE_REQUEST_DIFF_BASE_SHA": base,
+        "CI_MERGE_REQUEST_IID": "7",
+        "CI_PROJECT_URL": f"file://{str(server).removesuffix('.git')}",
+        "CI_REGISTRY": "registry.gitlab.com",
+        "CI_REGISTRY_IMAGE": "registry.gitlab.com/acme/late-flights",
+        "CI_REGISTRY_PASSWORD": "of-the-job",
+        "CI_REGISTRY_USER": "job",
+        "CI_RUNNER_ID": "3",
+        "CI_SERVER_URL": "https://gitlab.com",
+        "GITLAB_CI": "true",
+        "MLFLOW_TRACKING_URI": mlflow,
+    }
+    return Runner("gitlab", repo, server, folder / "runner", env, variables, git)
+
+
+def test_a_change_is_checked(runner: Runner) -> None:
+    runner.run("lint", "change")
+    # All of the tests run in test_scenario.py.
+    assert " passed" in runner.run("test", "change", PYTEST_ADDOPTS="-k test_gate")
+    assert "no leaks found" in runner.run("secrets", "change")
+
+
+def test_a_change_is_told_what_it_does_to_the_metrics(runner: Runner, git: Git) -> None:
+    runner.run("sample", "change")
+    kept = next((runner.folder / "artifacts/sample").rglob("sample.md")).read_text()
+    row = re.search(r"^\| roc_auc \| (\S+) \| (\S+) \| (\S+) \|$", kept, re.MULTILINE)
+    assert row
+    old, new, change = map(float, row.groups())
+    assert old != new
+    assert abs(new - old - change) < 0.0002
+    assert not git(runner.work, "status", "--porcelain")
+    said = runner.run("comment", "change")
+    if runner.host == "github":
+        comment = "gh pr comment 7 --repo Acme/Late-Flights --edit-last --create-if-none"
+        assert f"{comment} --body-file reports/sample.md" in runner.asked()
+        assert (runner.folder.parent / "summary").read_text() == kept
+    else:
+        assert "COMMENT_TOKEN is not set" in said
+
+
+def test_a_base_of_an_earlier_release_has_nothing_to_post_with(
+    runner: Runner, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first update brings the jobs, and on GitHub what runs beside a token is the base's."""
+    main = git(runner.server, "rev-parse", "main").strip()
+    clone = runner.folder / "earlier"
+    git(runner.folder, "clone", "--quiet", str(runner.server), str(clone))
+    git(clone, "rm", "--quiet", *git(clone, "ls-files", "src/*/comment.py", "src/*/ci.mk").split())
+    git(clone, "commit", "--quiet", "--message", "As it was before")
+    git(clone, "push", "--quiet", "origin", "HEAD:earlier")
+    given = {key: value.replace(main, "earlier") for key, value in runner.given.items()}
+    monkeypatch.setattr(runner, "given", given)
+    asked = runner.asked()
+    runner.run("comment", "change")
+    assert runner.asked() == asked
+
+
+def test_what_is_merged_becomes_images_and_a_proposal_and_a_release(
+    runner: Runner, git: Git
+) -> None:
+    runner.run("images")
+    prefix = {"github": "ghcr.io/acme/late-flights"}.get(runner.host) or runner.given[
+        "CI_REGISTRY_IMAGE"
+    ]
+    asked = runner.asked()
+    for target in ("pipeline", "serve", "dashboard", "notebook"):
+        image = f"{prefix}/{target}@{DIGEST}"
+        done = [line for line in asked if line.endswith(image) or f"registry:{image} " in line]
+        kinds = [re.search(r"--type (\S+)", line) for line in done]
+        assert [line.split()[:2] for line in done][:2] == [["syft", "scan"], ["cosign", "sign"]]
+        assert [kind[1] for kind in kinds if kind] == ["spdxjson", "slsaprovenance1"]
+    origin = json.loads((runner.folder / "asked.provenance").read_text())["buildDefinition"]
+    assert origin["externalParameters"]["target"] == "serve"
+    commit = git(runner.server, "rev-parse", "main").strip()
+    assert origin["resolvedDependencies"][0]["digest"] == {"gitCommit": commit}
+    # The password goes by standard input: a process's words can be read by others.
+    assert (runner.folder / "asked.input").read_text() == "of-the-job\n"
+    assert not [line for line in asked if "of-the-job" in line]
+
+    runner.run("staging")
+    staging = _merged(runner, git, "staging")
+    assert f"{prefix}/serve" in staging
+    assert DIGEST in staging
+    runner.run("promote")
+    first = _merged(runner, git, "prod")
+    assert DIGEST in first
+
+    # Something else is released by hand; a rollback brings the first back.
+    clone = runner.folder / "person"
+    git(runner.folder, "clone", "--quiet", str(runner.server), str(clone))
+    file = clone / "deploy/envs/prod/release.yaml"
+    file.write_text(first.replace(DIGEST, "sha256:" + "cd" * 32))
+    git(clone, "commit", "--quiet", "--all", "--message", "Release")
+    git(clone, "push", "--quiet")
+    runner.run("rollback")
+    assert _merged(runner, git, "prod") == first
+
+
+def test_an_update_is_looked_for(runner: Runner) -> None:
+    assert runner.run("update")
+
+
+def test_no_job_was_left_out(runner: Runner) -> None:
+    if runner.host == "gitlab":
+        assert set(runner.done) == set(hosts.pipeline(runner.repo))
+    else:
+        found = hosts.workflows(runner.repo).values()
+        assert set(runner.done) == {name for each in found for name in each["jobs"]}
+
+
+def _merged(runner: Runner, git: Git, env: str) -> str:
+    """Merge what is proposed for an environment, as a person would; its release file then."""
+    branch = f"release-{env}"
+    changed = git(runner.server, "diff", "--name-only", "main", branch).split()
+    assert changed == [f"deploy/envs/{env}/release.yaml"]
+    git(runner.server, "update-ref", "refs/heads/main", f"refs/heads/{branch}")
+    git(runner.server, "branch", "--delete", "--force", branch)
+    return git(runner.server, "show", f"main:deploy/envs/{env}/release.yaml")

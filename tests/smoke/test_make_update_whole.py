@@ -1,0 +1,46 @@
+"""`make update` without stand-ins: lock, environment, graph and the platform's tests follow."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from repos import Repo
+
+pytestmark = [pytest.mark.usefixtures("once"), pytest.mark.xdist_group("journeys")]
+
+
+def test_a_release_is_taken_whole(
+    repo: Repo, template: Path, git: Callable[..., str], tmp_path: Path
+) -> None:
+    platform, folder = tmp_path / "platform", tmp_path / "team"
+    git(tmp_path, "clone", "--quiet", str(template), str(platform))
+    dependency = '    "pandas>=2.3,<3",\n'
+    for file, old, new in (
+        ("template/pyproject.toml.jinja", dependency, f'    "packaging>=24",\n{dependency}'),
+        ("template/dvc.yaml", "stages:", "# Newer.\nstages:"),
+        ("CHANGELOG.md", "\n## ", "\n## 999.1.0\n\nOne dependency more.\n\n## "),
+    ):
+        text = (platform / file).read_text()
+        assert old in text
+        (platform / file).write_text(text.replace(old, new, 1))
+    git(platform, "commit", "--quiet", "--all", "--message", "Release")
+    git(platform, "tag", "v999.1.0")
+    ignored = shutil.ignore_patterns(".venv*", ".*_cache", "__pycache__", "cache", "tmp")
+    shutil.copytree(repo.folder, folder, ignore=ignored, symlinks=True)
+    team = dataclasses.replace(repo, folder=folder)
+    team.edit(".copier-answers.yml", f"_src_path: {template}", f"_src_path: {platform}")
+    (folder / "orchestration/pipelines.json").write_text("{}\n")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "Ours")
+
+    # All of the platform's tests run in test_scenario.py and, after an update, in test_update.py.
+    done = team.run("make", "update", PYTEST_ADDOPTS="-k test_contract")
+    assert done.code == 0
+    assert "One dependency more." in done.said
+    assert " passed" in done.said
+    mine = (folder / "uv.lock").read_text().split('source = { editable = "." }')[1]
+    assert '{ name = "packaging" }' in mine.split("\n]", 1)[0]
+    for check in ("conflicts", "graph", "template"):
+        assert team.run("uv", "run", "--frozen", "mlops", "doctor", check).code == 0

@@ -1,0 +1,225 @@
+"""From a model to production and back, with a server of git and one of MLflow."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from repos import Done, Repo
+
+pytestmark = [pytest.mark.usefixtures("once"), pytest.mark.xdist_group("journeys")]
+
+Git = Callable[..., str]
+
+SECONDS = 120
+IMAGES = {
+    name: f"registry.example.com/team/late-flights/{name}@sha256:{digit * 64}"
+    for name, digit in (("pipeline", "1"), ("serve", "2"))
+}
+# Asks the server as gh would, and keeps what it was asked.
+GH = """#!/bin/sh
+printf '%s\\n' "$*" >> {folder}/asked
+[ "$1 $2" != "$GH_FAILS" ] || {{ echo "not allowed" >&2; exit 1; }}
+[ "$1 $2" != "$GH_KILLS" ] || kill -KILL "$PPID"
+"""
+# The tags of the run that failed, on a version that somebody makes by hand.
+BY_HAND = """
+from mlflow import MlflowClient
+client = MlflowClient()
+failed = client.search_runs(["1"], "tags.gate = 'failed'")[0].data.tags
+tags = {name: failed[name] for name in ("gate", "model_digest")}
+source = client.get_model_version("late-flights", "1").source
+model = source.removeprefix("models:/")
+client.create_model_version("late-flights", source, tags=tags, model_id=model)
+"""
+WITHDRAWN = """
+from mlflow import MlflowClient
+MlflowClient().set_model_version_tag("late-flights", "3", "gate", "failed")
+"""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A team's repo, its server, and the people who merge there."""
+
+    repo: Repo
+    server: Path
+    git: Git
+
+    def run(self, *command: str, **env: str) -> Done:
+        """Run a command; it must do its part, and leave the checkout as it is."""
+        before = self.here()
+        done = self.repo.run(*command, **env)
+        assert done.code == 0
+        assert self.here() == before
+        return done
+
+    def refused(self, said: str, *command: str, **env: str) -> None:
+        """Run a command that says why it does not do its part, and leaves nothing."""
+        before = self.everything()
+        done = self.repo.run(*command, **env)
+        assert done.code not in (0, -signal.SIGKILL)
+        assert re.search(said, done.said)
+        assert "Traceback" not in done.said
+        assert self.everything() == before
+
+    def here(self) -> tuple[str, ...]:
+        """What a person sees of their checkout."""
+        asked = ("status --porcelain", "for-each-ref refs/heads", "symbolic-ref HEAD", "diff HEAD")
+        return tuple(self.git(self.repo.folder, *line.split()) for line in asked)
+
+    def everything(self) -> tuple[str, ...]:
+        """The checkout, and the branches of the server."""
+        return *self.here(), self.git(self.server, "for-each-ref")
+
+    def merge(self, env: str) -> None:
+        """Merge the request, as a button does: by a merge commit, without its branch."""
+        self.git(self.server, "worktree", "add", "--quiet", "merging", "main")
+        there = self.server / "merging"
+        self.git(there, "merge", "--quiet", "--no-ff", "-m", "Merge", f"release-{env}")
+        self.git(self.server, "worktree", "remove", "merging")
+        self.git(self.server, "branch", "--quiet", "-D", f"release-{env}")
+
+    def released(self, env: str) -> str:
+        """What the server's main releases."""
+        return self.git(self.server, "show", f"main:deploy/envs/{env}/release.yaml")
+
+
+@pytest.fixture
+def host(variant: Callable[[bool], Repo], git: Git, tmp_path: Path) -> Host:
+    """The trained repo, on a branch of somebody's with work that is not committed."""
+    repo = variant(True)
+    git(repo.folder, "branch", "--move", "--force", "main")
+    git(repo.folder, "add", "--all")
+    git(repo.folder, "commit", "--quiet", "--allow-empty", "--message", "Train")
+    server = tmp_path / "server"
+    git(tmp_path, "clone", "--quiet", "--bare", str(repo.folder), str(server))
+    git(repo.folder, "remote", "add", "origin", str(server))
+    git(repo.folder, "checkout", "--quiet", "-b", "work")
+    repo.edit("README.md", "# ", "# Our ")
+    (repo.folder / "images.json").write_text(json.dumps(IMAGES))
+    gh = tmp_path / "bin/gh"
+    gh.parent.mkdir()
+    gh.write_text(GH.format(folder=tmp_path))
+    gh.chmod(0o755)
+    repo.env["PATH"] = f"{gh.parent}:{repo.env['PATH']}"
+    return Host(repo, server, git)
+
+
+@pytest.fixture
+def mlflow(trained: Repo, tmp_path: Path) -> Iterator[str]:
+    """Where a server of MLflow answers that knows nothing yet."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    folder = tmp_path / "mlflow"
+    folder.mkdir()
+    store = ("--backend-store-uri", f"sqlite:///{folder}/mlflow.db")
+    place = ("--artifacts-destination", str(folder / "artifacts"), "--workers", "1")
+    command = [str(trained.folder / ".venv/bin/mlflow"), "server", *store, *place]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", url.rpartition(":")[2]],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait(f"{url}/health", server, folder / "log")
+        yield url
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def test_to_production_and_back(host: Host, mlflow: str) -> None:
+    repo = host.repo
+    repo.env["MLFLOW_TRACKING_URI"] = mlflow
+    # The model is trained; this MLflow hears of it now.
+    for stage in ("gate", "register"):
+        assert repo.run("mlops", stage).code == 0
+    host.run("mlops", "promote", "--to", "staging", "--images", "images.json")
+    host.merge("staging")
+    host.run("mlops", "promote", "--from", "staging", "--to", "prod")
+    host.merge("prod")
+    first = host.released("prod")
+    assert 'version: "1"' in first
+    assert "serve\n" in first
+
+    # A model that does not pass is no version, and cannot become one by its name.
+    repo.edit("params.yaml", "rounds: 600", "rounds: 20")
+    assert repo.run("dvc", "repro").code != 0
+    host.refused("no version 2 in MLflow; there are: 1$", *_to_staging("2"))
+    assert repo.run("python", "-c", BY_HAND).code == 0
+    host.refused("version 2 has not passed its gate, which is 'failed'", *_to_staging("2"))
+    assert "nothing to do" in host.run("mlops", "promote", "--to", "staging").said
+
+    # A better one is the next; it goes the same way.
+    repo.edit("params.yaml", "rounds: 20", "rounds: 600")
+    repo.edit("params.yaml", "seed: 7", "seed: 8")
+    repo.edit("params.yaml", "num_leaves: 63", "num_leaves: 95")
+    repo.edit("params.yaml", "{min: -0.002}", "{min: -0.02}")
+    assert repo.run("dvc", "repro").code == 0
+    host.run("make", "promote", "TO=staging")
+    host.merge("staging")
+    host.run("make", "promote", "FROM=staging", "TO=prod")
+    host.merge("prod")
+    assert 'version: "3"' in host.released("prod")
+    said = host.run("make", "status").said
+    assert re.search(r"^staging +3 +passed .*\nprod +3 +passed ", said, re.MULTILINE)
+
+    host.run("make", "rollback", "ENV=prod")
+    host.merge("prod")
+    assert host.released("prod") == first
+    # What is found out later counts too.
+    assert repo.run("python", "-c", WITHDRAWN).code == 0
+    forward = ("mlops", "promote", "--from", "staging", "--to", "prod")
+    host.refused("version 3 has not passed its gate, which is 'failed'", *forward)
+
+
+def test_what_fails_half_way_leaves_nothing(host: Host) -> None:
+    host.refused("`gh pr create` fails: not allowed", *_to_staging("1"), GH_FAILS="pr create")
+    hook = host.server / "hooks/pre-receive"
+    hook.write_text("#!/bin/sh\necho 'main is frozen' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    host.refused("git push: .*main is frozen", *_to_staging("1"))
+    hook.unlink()
+    server = host.server.rename(host.server.with_name("away"))
+    before = host.here()
+    assert host.repo.run(*_to_staging("1")).code == 1
+    assert host.here() == before
+    server.rename(host.server)
+
+    # Killed before the push, there is nothing; after it, the branch waits for the next try.
+    before = host.everything()
+    assert host.repo.run(*_to_staging("1"), GH_KILLS="pr list").code == -signal.SIGKILL
+    assert host.everything() == before
+    assert host.repo.run(*_to_staging("1"), GH_KILLS="pr create").code == -signal.SIGKILL
+    assert host.here() == before[:-1]
+    host.run(*_to_staging("1"))
+    assert (host.server.parent / "asked").read_text().splitlines()[-1].startswith("pr create")
+    host.merge("staging")
+    assert 'version: "1"' in host.released("staging")
+
+
+def _to_staging(version: str) -> tuple[str, ...]:
+    return "mlops", "promote", "--to", "staging", "--version", version
+
+
+def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            urlopen(url).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"MLflow's server does not answer: {log.read_text()}")

@@ -1,0 +1,160 @@
+"""The service after `make pipeline`: clients that send anything, and a person at the API's page."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Route, expect, sync_playwright
+from repos import Repo
+from servers import SECONDS, running
+
+CASES = int(os.environ.get("CASES", "1000"))
+REQUESTS = 200_000
+GROWTH = 24 * 2**20
+"""Bytes that the service may grow by in the second half of them: not 260 a request."""
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+OTHER = """
+import importlib, sys
+from types import SimpleNamespace
+
+kept = []
+
+async def predict(rows, request):
+    BODY
+
+serving = lambda name: importlib.import_module(f"{sys.argv[1]}.mlops.serving.{name}")
+online = SimpleNamespace(online=serving("online").Online())
+app = serving("app").routes(
+    SimpleNamespace(predict=predict, lookups=online, log=serving("log").Log(None, "1")),
+    {"name": "other", "version": "1", "digest": "0"},
+)
+serving("server").serve(app, serving("server").listen("127.0.0.1", int(sys.argv[2][5:])))
+"""
+"""The service of another model: it does BODY at every request."""
+
+
+@pytest.fixture(scope="module")
+def address(trained: Repo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where `make serve` answers, on a port of its own."""
+    log = tmp_path_factory.mktemp("service") / "log"
+    with running(trained, log, "/readyz", "make", "serve") as url:
+        yield url
+
+
+def _attack(url: str, cases: int) -> "subprocess.CompletedProcess[str]":
+    """Send what the API's page allows, and what it forbids."""
+    done = subprocess.run(
+        [
+            "schemathesis", "--no-color", "--config-file", str(CONFIG),
+            "run", f"{url}/openapi.json", "--seed", "1", "--max-examples", str(cases),
+            "--generation-database", "none",
+        ],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    print(done.stdout)
+    return done
+
+
+def test_whatever_clients_send_the_page_says_what_they_get(address: str) -> None:
+    """No 5xx, and no answer, status or refusal that the API's page does not tell of."""
+    assert _attack(address, CASES).returncode == 0
+
+
+@pytest.mark.usefixtures("once")
+def test_a_service_that_fails_would_be_noticed(trained: Repo, tmp_path: Path) -> None:
+    with _other(trained, tmp_path / "log", "raise RuntimeError") as url:
+        done = _attack(url, 10)
+    assert done.returncode == 1
+    assert "Server error" in done.stdout
+
+
+def _other(repo: Repo, log: Path, body: str) -> AbstractContextManager[str]:
+    package = next(repo.folder.glob("src/*/mlops")).parent.name
+    python = str(repo.folder / ".venv" / "bin" / "python")
+    return running(repo, log, "/readyz", python, "-c", OTHER.replace("BODY", body), package)
+
+
+@pytest.mark.usefixtures("once")
+def test_many_requests_leave_no_memory_behind(
+    address: str, trained: Repo, need: Callable[[str], str], tmp_path: Path
+) -> None:
+    wrk = need("wrk")
+    assert _grown(wrk, address, REQUESTS, tmp_path) < GROWTH
+    with _other(trained, tmp_path / "log", "kept.append(bytearray(4_000)); return rows") as url:
+        assert _grown(wrk, url, REQUESTS // 4, tmp_path) > GROWTH
+
+
+def _grown(wrk: str, url: str, requests: int, folder: Path) -> float:
+    """Give the bytes that so many requests cost after half of them; every other is refused."""
+    with urlopen(f"{url}/openapi.json") as page:
+        post = json.load(page)["paths"]["/v1/predict"]["post"]
+    schema = post["requestBody"]["content"]["application/json"]["schema"]
+    (example,) = schema["properties"]["rows"]["items"]["examples"]
+    rows = [example, {**example, "surprise": 1}, example, {name: [] for name in example}]
+    bodies = ", ".join(f"[==[{json.dumps({'rows': [row]})}]==]" for row in rows)
+    script = folder / "load.lua"
+    script.write_text(
+        f"local bodies, place = {{{bodies}}}, 0\n"
+        "function request()\n"
+        "  place = place % #bodies + 1\n"
+        '  return wrk.format("POST", nil, nil, bodies[place])\n'
+        "end\n"
+    )
+    command = [wrk, "-t1", "-c32", "-d2", "-s", str(script), f"{url}/v1/predict"]
+    before, sizes = _metric(url, "mlops_requests_total"), []
+    while (sent := _metric(url, "mlops_requests_total") - before) < requests:
+        if sent >= requests / 2:
+            sizes.append(_metric(url, "process_resident_memory_bytes"))
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return _metric(url, "process_resident_memory_bytes") - sizes[0]
+
+
+def _metric(url: str, name: str) -> float:
+    with urlopen(f"{url}/metrics") as page:
+        lines = page.read().decode().splitlines()
+    found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+
+@pytest.mark.usefixtures("once")
+def test_the_page_of_the_api_needs_no_network_and_its_example_is_answered(
+    address: str,
+    trained: Repo,
+    need: Callable[[str], str],
+    pictures: Callable[..., None],
+) -> None:
+    registered = json.loads((trained.folder / "reports" / "registered.json").read_text())
+    away: list[str] = []
+
+    def local(route: Route) -> None:
+        if not route.request.url.startswith((address, "data:")):
+            away.append(route.request.url)
+            route.abort()
+            return
+        route.continue_()
+
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=need("chromium"))
+        page = browser.new_page(viewport={"width": 1200, "height": 1500})
+        page.set_default_timeout(SECONDS * 1000)
+        expect.set_options(timeout=SECONDS * 1000)
+        page.route("**/*", local)
+        page.goto(address)  # which leads to the page
+        page.get_by_role("button", name="/v1/predict").first.click()
+        page.get_by_role("button", name="Try it out").click()
+        page.get_by_role("button", name="Execute").click()
+        answer = page.locator(".live-responses-table .response").first
+        expect(answer.locator(".response-col_status")).to_contain_text("200")
+        body = answer.locator(".response-col_description")
+        expect(body).to_contain_text('"predictions"')
+        expect(body).to_contain_text(f'"version": "{registered["version"]}"')
+        expect(body).to_contain_text(registered["model_digest"])
+        answer.scroll_into_view_if_needed()
+        pictures(page, "service-api")
+        browser.close()
+    assert away == []
