@@ -20,8 +20,8 @@ def work(folder: Path, edits: Iterable[Edit], fresh: Path) -> None:
 
     A repo of an early release cannot say whose a file is, so `fresh`, one of the latest, does.
     """
-    for kind, owner, seed in edits:
-        dice = random.Random(f"{kind} {owner} {seed}")
+    for number, (kind, owner, seed) in enumerate(edits):
+        dice = random.Random(f"{number} {kind} {owner} {seed}")
         names = sorted(set(tree(folder)) - NOT_BY_HAND)
         owners = whose(fresh, names)
         there = [x for x in names if owners[x] == owner and not (folder / x).is_symlink()]
