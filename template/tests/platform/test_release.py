@@ -59,6 +59,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> str:
         client.create_model_version("toy", model.as_uri(), tags=tags)
         if number == "2":
             (model / "data/weights").write_text("others")
+    client.set_registered_model_alias("toy", "champion", "3")
     for day, moved in DRIFT.items():
         run = client.create_run(experiment, tags={"drift": day, "drift_version": "1"})
         client.log_metric(run.info.run_id, "drift.moved", moved)
@@ -139,8 +140,22 @@ def problem(mlops: Mlops, repo: Path) -> Callable[[str], Any]:
     return Refusal
 
 
+def test_what_is_released_is_the_champion(
+    mlops: Mlops, repo: Path, promote: Callable[..., None]
+) -> None:
+    with mlops("tracking").connected() as client:
+        client.set_registered_model_alias("toy", "champion", "1")
+        promote()
+        _merge("staging")
+        client.set_registered_model_alias("toy", "champion", "3")
+    assert b'version: "1"' in _released("staging")
+    promote()
+    _merge("staging")
+    assert b'version: "3"' in _released("staging")
+
+
 def test_there_and_back_is_byte_for_byte(
-    repo: Path, promote: Callable[..., None], rollback: Callable[..., None]
+    repo: Path, promote: Callable[..., None], rollback: Callable[..., None], problem: Any
 ) -> None:
     promote(version="1", images="images.json")
     _merge("staging")
@@ -161,11 +176,13 @@ def test_there_and_back_is_byte_for_byte(
     rollback("prod")
     _merge("prod")
     assert _released("prod") == first
-    # The release before the present one is now the second.
-    rollback("prod")
+    # A second time does not go forward to what was rolled back.
+    with problem("prod has had no release before this one"):
+        rollback("prod")
+    rollback("prod", "HEAD~1")
     _merge("prod")
     assert _released("prod") == second
-    rollback("prod", "HEAD~1")
+    rollback("prod")
     _merge("prod")
     assert _released("prod") == first
 
@@ -337,7 +354,7 @@ def test_what_counts_is_at_origin(
 ) -> None:
     promote(version="1")
     _merge("staging")
-    with problem("staging has had no other release"):
+    with problem("staging has had no release before this one"):
         rollback("staging")
     # By a merge commit, and nobody has pulled here.
     promote(version="3")

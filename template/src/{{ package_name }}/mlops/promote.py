@@ -56,8 +56,8 @@ def rollback(env: str, to: str, base: str) -> None:
 
 
 def _newest(now: Release, version: str, images: dict[str, release_file.Image]) -> Release:
-    """A release with these images, and a version or the newest that passed."""
-    number = version or registry.newest()
+    """A release with these images, and a version or the champion."""
+    number = version or registry.champion()
     if not number and not images:
         raise Problem(f"no version of {settings().model_name} has passed its gate: make pipeline")
     if not number:
@@ -78,13 +78,14 @@ def _at(here: Base, env: str, revision: str) -> Release:
 
 
 def _former(here: Base, env: str) -> Release:
-    """The release before the present one."""
+    """The release before the present one came first: what was rolled back stays behind."""
     now = here.release(env)
-    for commit, _ in here.history(env):
-        release = here.release(env, commit)
-        if release.values() and release != now:
+    releases = [here.release(env, commit) for commit, _ in here.history(env)]
+    first = len(releases) - releases[::-1].index(now) if now in releases else 0
+    for release in releases[first:]:
+        if release.values():
             return release
-    raise Problem(f"{env} has had no other release; see: git log -- {file(env)}")
+    raise Problem(f"{env} has had no release before this one; see: git log -- {file(env)}")
 
 
 def _called(release: Release) -> str:

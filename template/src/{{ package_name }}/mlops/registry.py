@@ -20,10 +20,10 @@ def versions() -> dict[str, Any]:
     return {str(version.version): version for version in ordered}
 
 
-def newest() -> str:
-    """The number of the newest version whose gate passed; "" where none has."""
-    known = versions().items()
-    return next((number for number, version in known if _gate(version) == "passed"), "")
+def champion() -> str:
+    """The number of the version that `register` made the champion last; "" where there is none."""
+    found = tracking.champion()
+    return str(found.version) if found else ""
 
 
 def find(number: str) -> Model:

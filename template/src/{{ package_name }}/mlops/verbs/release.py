@@ -15,7 +15,7 @@ Base = Annotated[str, typer.Option(help="The branch that is released; by default
 def promote(
     to: Annotated[str, typer.Option(help="The environment that changes.")],
     source: Annotated[str, typer.Option("--from", help="The one that runs it already.")] = "",
-    version: Annotated[str, typer.Option(help="By default the newest that passed.")] = "",
+    version: Annotated[str, typer.Option(help="By default the champion.")] = "",
     images: Annotated[Path | None, typer.Option(help="The images.json of `make images`.")] = None,
     base: Base = "",
 ) -> None:
