@@ -16,6 +16,7 @@ COVERING = (
     "kubeflow-text",
     "argo-regression",
     "temporal-forecast",
+    "kubeflow-forecast",
 )
 """Every engine and every type; $SCENARIO names another one, or is `all`."""
 

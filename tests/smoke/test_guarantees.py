@@ -73,6 +73,15 @@ def test_lineage_is_whole_and_registering_twice_is_once(trained: Repo, variant: 
     assert found["metrics"]["roc_auc"] == scores["roc_auc"]
 
 
+def test_an_mlflow_that_does_not_know_the_model_is_brought_it(variant: Variant) -> None:
+    repo = variant(True)
+    repo.env["MLFLOW_TRACKING_URI"] = f"sqlite:///{repo.folder}/other.db"
+    assert "'register' didn't change" in repo.run("dvc", "repro").said
+    assert "type `make pipeline`, or, where nothing" in repo.run("mlops", "production").said
+    assert repo.run("make", "register").code == 0
+    assert repo.run("mlops", "production").said.endswith(" version 1\n")
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "stage", "said"),
     [

@@ -259,6 +259,16 @@ def test_only_the_bytes_that_were_registered_are_used(
     with pytest.raises(problem, match="not those that were registered"):
         before.run()
     assert json.loads(before.ABOUT.read_text()) == kept
+    monkeypatch.delenv("MLOPS_MODEL_DIGEST")
+    package = mlops("artifact").code_of(before.MODEL)
+    for file in Path(".mlflow").rglob(f"code/{package.name}/metrics.py"):
+        file.write_text(file.read_text() + "# By others.")
+    with pytest.raises(problem, match="not those that were registered"):
+        before.run()
+    with (package / "model.py").open("a") as code:
+        code.write("# By others.")
+    with pytest.raises(problem, match="is not the code that the model"):
+        mlops("artifact").load(before.MODEL, "of_others")
 
 
 def test_few_rows_leave_shards_empty(mlops: Any, dataset: dict[str, pd.DataFrame]) -> None:

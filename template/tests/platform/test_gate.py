@@ -120,6 +120,8 @@ def test_from_the_gate_to_the_registry_and_back(
     with pytest.raises(problem, match=rf"{metric} less that of the champion \(version 1\) is 0\.0"):
         gate.run()
     assert mlops("tracking").champion().version == 1
+    # Nor is it the same to predict by other code.
+    assert Path("champion", "model.py").exists()
     with monkeypatch.context() as patch:
         patch.setattr(gate, "champion_scores", lambda _: pytest.fail("the champion was run"))
         edit_params(gate={})
@@ -128,3 +130,16 @@ def test_from_the_gate_to_the_registry_and_back(
     gate.run()
     register.run()
     assert mlops("tracking").champion().version == 2
+
+    # The code that a version is registered with is a part of it, and so are later rows and scores.
+    code = Path("src", mlops("settings").settings().package, "metrics.py")
+    before = code.read_text()
+    code.write_text(before + "\n# Changed.\n")
+    register.run()
+    assert mlops("tracking").champion().version == 3
+    code.write_text(before)
+    scores = files.read_json(files.METRICS)
+    files.write_json(files.METRICS, scores | {"later": 0.5})
+    register.run()
+    assert mlops("tracking").champion().version == 2
+    assert mlops("lineage").of("2")["metrics"]["later"] == 0.5

@@ -202,6 +202,14 @@ def test_a_change_reruns_what_follows_with_the_right_inputs(
     assert toy.recorded() == toy.repro()
 
 
+def test_what_lies_elsewhere_is_made_in_each_run_and_once(toy: Toy) -> None:
+    toy.change("outs: [report]", "outs: [{report: {persist: true}}]", "dvc.yaml")
+    toy.repro()
+    assert toy.run(*STAGES, run_id="r1") == ["report"]
+    assert toy.run(*STAGES, run_id="r1") == []
+    assert toy.run(*STAGES, run_id="r2") == ["report"]
+
+
 def test_changed_part_that_a_stage_does_not_read_leaves_it_alone(toy: Toy) -> None:
     toy.repro()
     toy.change('write_text("b")', 'write_text("B")', "src/toy/step.py")

@@ -11,10 +11,20 @@ import yaml
 from . import files
 from .errors import Problem
 
+CODE = "model.py"
+"""The team's code that predicts, as `train` lays it beside what it fitted."""
+
 
 def files_of(folder: Path) -> Path:
     """What model.save wrote, in a folder that `production` filled."""
     return folder / "model" / str(_flavor(folder)["data"])
+
+
+def code_of(folder: Path) -> Path:
+    """The package that the model was registered with, in such a folder."""
+    flavor = _flavor(folder)
+    package = str(flavor["loader_module"]).partition(".")[0]
+    return folder / "model" / str(flavor["code"]) / package
 
 
 def load(folder: Path, name: str, digest: str = "") -> Any:
@@ -23,13 +33,15 @@ def load(folder: Path, name: str, digest: str = "") -> Any:
     That code becomes the package `name`, beside this one: the team's imports are relative.
 
     Raises:
-        Problem: the files are not those of `digest`, where one is given.
+        Problem: the files are not those of `digest`, where one is given; or the code that predicts
+            is not the one that the model was trained with.
     """
-    flavor = _flavor(folder)
-    if digest and (found := files.digest(files_of(folder))) != digest:
+    model, code = files_of(folder), code_of(folder)
+    if digest and (found := files.digest(model)) != digest:
         raise Problem(f"{folder} holds the model {found}, and {digest} is wanted")
-    package, _, module = str(flavor["loader_module"]).partition(".")
-    code = folder / "model" / str(flavor["code"]) / package
+    trained, now = model / CODE, code / CODE
+    if trained.exists() and trained.read_bytes() != now.read_bytes():
+        raise Problem(f"{now} is not the code that the model beside it was trained with")
     spec = importlib.util.spec_from_file_location(
         name, code / "__init__.py", submodule_search_locations=[str(code)]
     )
@@ -37,7 +49,8 @@ def load(folder: Path, name: str, digest: str = "") -> Any:
     assert spec.loader
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
-    return importlib.import_module(f"{name}.{module}")._load_pyfunc(files_of(folder))
+    module = str(_flavor(folder)["loader_module"]).partition(".")[2]
+    return importlib.import_module(f"{name}.{module}")._load_pyfunc(model)
 
 
 def _flavor(folder: Path) -> dict[str, Any]:

@@ -63,11 +63,16 @@ def read_json(path: Path) -> Any:
 
 
 def digest(folder: Path) -> str:
-    """Give the SHA-256 of a folder's files, names and contents; the same on any machine."""
+    """Give the SHA-256 of a folder's files, names and contents; the same on any machine.
+
+    What Python compiled there is not of it.
+    """
     if not folder.is_dir():
         raise Problem(f"no {folder}/: type `make pipeline`")
     total = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for file in sorted(folder.rglob("*")):
+        if not file.is_file() or file.parent.name == "__pycache__":
+            continue
         with file.open("rb") as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         total.update(f"{content}  {file.relative_to(folder).as_posix()}\n".encode())

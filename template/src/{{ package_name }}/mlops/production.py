@@ -27,7 +27,10 @@ def find() -> Any:
     if not wanted:
         if champion := tracking.champion():
             return champion
-        raise Problem(f"{name} has no version in MLflow yet: type `make pipeline`")
+        raise Problem(
+            f"{name} has no version in MLflow yet: type `make pipeline`,"
+            " or, where nothing has changed since, `make register`"
+        )
     with tracking.connected() as client:
         found = {str(item.version): item for item in client.search_model_versions(f"name='{name}'")}
     if wanted not in found:
@@ -45,11 +48,17 @@ def fetch(version: Any, folder: Path) -> dict[str, Any]:
     tracking.download(version, folder)
     found = files.digest(artifact.files_of(folder))
     wanted = os.environ.get("MLOPS_MODEL_DIGEST") or version.tags.get("model_digest")
-    if found != wanted:
-        raise Problem(
-            f"{version.name} version {version.version} has the digest {found} and not {wanted}:"
-            " its files are not those that were registered"
-        )
+    _check(version, "digest", found, wanted)
+    if registered := version.tags.get("code_digest"):
+        _check(version, "code", files.digest(artifact.code_of(folder)), registered)
     if (kept := folder / "model" / reference.FILE).exists():
         kept.rename(folder / reference.FILE)
     return {"name": version.name, "version": int(version.version), "model_digest": found}
+
+
+def _check(version: Any, what: str, found: str, wanted: str | None) -> None:
+    if found != wanted:
+        raise Problem(
+            f"{version.name} version {version.version} has the {what} {found} and not {wanted}:"
+            " its files are not those that were registered"
+        )

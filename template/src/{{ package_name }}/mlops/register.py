@@ -21,17 +21,16 @@ def run() -> None:
     verdict = files.read_json(gate.GATE)
     if not verdict["passed"]:
         raise Problem(f"{gate.GATE} says that the gate has not passed: nothing is registered")
-    digest = files.digest(files.MODEL)
-    text = card(verdict)
-    tags = {
-        **tracking.origin(),
-        "model_digest": digest,
-        "data_digest": files.digest(files.DATASET),
-        "gate": "passed",
-    }
+    digest, text = files.digest(files.MODEL), card(verdict)
+    same = {"model_digest": digest, "code_digest": files.digest(_code())}
+    judged = {"data_digest": files.digest(files.DATASET), "gate": "passed"}
     run_id = tracking.record(gate="passed")
     with tracking.connected() as client:
-        version = _find(client, digest) or _create(client, run_id, tags, text)
+        version = _find(client, same) or _create(client, run_id, {**tracking.origin(), **same})
+        # A model that is found was judged anew, perhaps on other rows.
+        for name, value in judged.items():
+            client.set_model_version_tag(version.name, version.version, name, value)
+        client.update_model_version(version.name, version.version, text)
         with tempfile.TemporaryDirectory() as scratch:
             sample = reference.write(Path(scratch))
             # The source is models:/<id>; a version that is found does not carry the id itself.
@@ -45,13 +44,18 @@ def run() -> None:
     print(f"{version.name} version {version.version} is the champion")
 
 
-def _find(client: Any, digest: str) -> Any | None:
+def _code() -> Path:
+    return Path("src", settings().package)
+
+
+def _find(client: Any, same: dict[str, str]) -> Any | None:
     name = settings().model_name
-    found = client.search_model_versions(f"name = '{name}' and tags.model_digest = '{digest}'")
+    wanted = [f"tags.{tag} = '{value}'" for tag, value in same.items()]
+    found = client.search_model_versions(" and ".join([f"name = '{name}'", *wanted]))
     return found[0] if found else None
 
 
-def _create(client: Any, run_id: str, tags: dict[str, str], text: str) -> Any:
+def _create(client: Any, run_id: str, tags: dict[str, str]) -> Any:
     import mlflow
 
     name, package = settings().model_name, settings().package
@@ -62,7 +66,7 @@ def _create(client: Any, run_id: str, tags: dict[str, str], text: str) -> Any:
             name="model",
             loader_module=f"{package}.mlops.pyfunc",
             data_path=str(files.MODEL),
-            code_paths=[str(Path("src", package))],
+            code_paths=[str(_code())],
             signature=mlflow.models.infer_signature(
                 example, team.predict(team.load(files.MODEL), example)
             ),
@@ -75,7 +79,6 @@ def _create(client: Any, run_id: str, tags: dict[str, str], text: str) -> Any:
         source=logged.model_uri,
         run_id=run_id,
         tags=tags,
-        description=text,
         model_id=logged.model_id,
     )
 

@@ -124,8 +124,11 @@ def _unchanged(
 ) -> bool:
     """Whether the stage's entry was made from the inputs of now, and its outs are in the remote.
 
-    Where every dep is an out, the entries' digests tell; else only the files themselves do.
+    Where every dep is an out, the entries' digests tell; else only the files themselves do. An out
+    that persists tells of what lies elsewhere, and may be other there: each run makes it.
     """
+    if not finished and any(out.persist for out in stage.outs):
+        return False
     if not committed(stage) or not all(remote.has(out) for out in stage.outs):
         return False
     if not inputs.keys() <= {out.fs_path for up in upstream for out in up.outs}:

@@ -5,6 +5,7 @@ A stage that DVC skips needs to hand no run id on, and doing a thing twice chang
 
 import os
 import re
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,13 +81,15 @@ def experiment(client: Any) -> str:
 
 
 def record(**tags: str) -> str:
-    """Give the run of the model in model/ its tags; make it, with what reports/ says, if new."""
+    """Give the run of the model in model/ its tags and what reports/ says; make it, if new."""
     digest = files.digest(files.MODEL)
     with connected() as client:
         found = client.search_runs(
             [experiment(client)], f"tags.model_digest = '{digest}' and tags.complete = 'yes'"
         )
         run = str(found[0].info.run_id) if found else _new_run(client, digest)
+        metrics = flat(files.read_json(files.METRICS))
+        client.log_batch(run, [_metric(name, value) for name, value in metrics.items()])
         client.log_artifacts(run, str(files.REPORTS), "reports")
         for name, value in tags.items():
             client.set_tag(run, name, value)
@@ -99,11 +102,15 @@ def _new_run(client: Any, digest: str) -> str:
     ).info.run_id
     for name, value in flat(params.recorded()).items():
         client.log_param(run, name, value)
-    for name, value in flat(files.read_json(files.METRICS)).items():
-        client.log_metric(run, name, value)
     client.set_tag(run, "complete", "yes")
     client.set_terminated(run)
     return str(run)
+
+
+def _metric(name: str, value: float) -> Any:
+    from mlflow.entities import Metric
+
+    return Metric(name, value, timestamp=int(time.time() * 1000), step=0)
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
