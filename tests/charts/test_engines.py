@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from charts import ENGINES, EVERYTHING, RELEASE, Form, helm, manifests
+from charts import ENGINES, EVERYTHING, RELEASE, Form, helm, manifests, model
 
 Values = dict[str, Any]
 Objects = dict[str, list[Values]]
@@ -59,6 +59,53 @@ def script(root: Path, workload: Values) -> str:
     return text
 
 
+def stages(engine: str, rendered: Objects) -> dict[str, dict[str, str]]:
+    """The variables of each stage's pod that have a value of their own."""
+    found: dict[str, list[Values]] = {}
+    match engine:
+        case "argo":
+            for workflow in rendered["WorkflowTemplate"]:
+                for each in workflow["spec"]["templates"]:
+                    if "container" in each:
+                        found[each["name"]] = each["container"]["env"]
+        case "kubeflow":
+            for version in rendered["PipelineVersion"]:
+                executors = version["spec"]["pipelineSpec"]["deploymentSpec"]["executors"]
+                found |= {name: each["container"]["env"] for name, each in executors.items()}
+        case "temporal":
+            [worker] = [
+                x for x in rendered["Deployment"] if x["metadata"]["name"].endswith("worker")
+            ]
+            passed = variables(worker)["MLOPS_ENV"].split(",")
+            found["worker"] = [x for x in container(worker)["env"] if x["name"] in passed]
+    return {
+        name: {each["name"]: each["value"] for each in env if "value" in each}
+        for name, env in found.items()
+    }
+
+
+@pytest.mark.parametrize("engine", ["argo", "kubeflow", "temporal"])
+def test_stages_use_the_model_that_is_released(
+    objects: Callable[..., Objects], engine: str
+) -> None:
+    """Whatever MLflow's champion is, and whatever the values say."""
+    other = {"env": {"MLOPS_MODEL_VERSION": "9"}}
+    released = model(3)
+    asked = {
+        "MLOPS_MODEL_VERSION": released["version"],
+        "MLOPS_MODEL_DIGEST": released["digest"],
+    }
+    for values in ({}, other):
+        found = stages(engine, objects(engine, EVERYTHING, values))
+        assert found
+        for env in found.values():
+            assert env.items() >= asked.items()
+    nothing = {"serving": {"model": {"version": ""}}}
+    for env in stages(engine, objects(engine, EVERYTHING, nothing)).values():
+        assert env["MLFLOW_TRACKING_URI"]
+        assert not asked.keys() & env.keys()
+
+
 def test_temporals_worker_knows_what_a_job_needs(
     objects: Callable[..., Objects], root: Path
 ) -> None:
@@ -71,7 +118,7 @@ def test_temporals_worker_knows_what_a_job_needs(
     asked = {*re.findall(r"MLOPS_\w+", job)} - {"MLOPS_ENGINE"}
     assert asked <= env.keys()
     assert env["MLOPS_IMAGE"] == "@".join(RELEASE["image"].values())
-    assert env["MLOPS_ENV"] == "MLFLOW_TRACKING_URI"
+    assert env["MLOPS_ENV"] == "MLFLOW_TRACKING_URI,MLOPS_MODEL_DIGEST,MLOPS_MODEL_VERSION"
     assert env["MLFLOW_TRACKING_URI"] == EVERYTHING["env"]["MLFLOW_TRACKING_URI"]
     assert env["MLOPS_SECRETS"] == "dvc-remote"
     accounts = {each["metadata"]["name"] for each in rendered["ServiceAccount"]}

@@ -79,6 +79,17 @@ def test_a_release_serves_its_version(objects: Rendered) -> None:
     assert mount["readOnly"] is True
 
 
+def test_the_dashboard_shows_the_released_version(objects: Rendered) -> None:
+    asked = {"MLOPS_MODEL_VERSION": "3", "MLOPS_MODEL_DIGEST": "3" * 64}
+    other = {"env": {"MLOPS_MODEL_VERSION": "9"}}
+    for values in ({}, other, {"dashboard": other}):
+        [dashboard] = pod(objects(values), "late-flights-dashboard")["containers"]
+        assert variables(dashboard).items() >= asked.items()
+    nothing = objects({"serving": {"model": {"version": ""}}})
+    [dashboard] = pod(nothing, "late-flights-dashboard")["containers"]
+    assert not asked.keys() & variables(dashboard).keys()
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

@@ -48,7 +48,15 @@ def values() -> Values | None:
         for key, value in (yaml.safe_load(file.read_text()) or {}).items() if file.exists() else ():
             both = isinstance(value, dict) and isinstance(merged.get(key), dict)
             merged[key] = {**merged[key], **value} if both else value
-    return merged | {"namespace": f"{PROJECT}-{name}"}
+    env = {**(merged.get("env") or {}), **released(merged)}
+    return merged | {"namespace": f"{PROJECT}-{name}", "env": env}
+
+
+def released(chart: Values) -> dict[str, str]:
+    """The variables by which `mlops production` finds the released model and checks it."""
+    model = (chart.get("serving") or {}).get("model") or {}
+    found = {f"MLOPS_MODEL_{key.upper()}": value for key, value in model.items() if value}
+    return found if model.get("version") else {}
 
 
 def local_task(stage: Stage) -> BaseOperator:
@@ -80,7 +88,7 @@ def pod_task(stage: Stage, chart: Values) -> BaseOperator:
         "env": [
             {"name": "MLOPS_ENGINE", "value": "airflow"},
             {"name": "OMP_NUM_THREADS", "valueFrom": threads},
-            *({"name": key, "value": str(value)} for key, value in chart.get("env", {}).items()),
+            *({"name": key, "value": str(value)} for key, value in chart["env"].items()),
         ],
         "envFrom": [{"secretRef": {"name": name}} for name in chart.get("envFrom", [])],
         "resources": {"requests": resources, "limits": resources},

@@ -284,6 +284,25 @@ def test_a_pod_is_what_the_stage_and_the_values_ask_for(load: Any) -> None:
     assert "nvidia.com/gpu" not in ingest.spec.containers[0].resources.limits
 
 
+def test_pods_get_the_model_that_is_released_and_no_other(load: Any, chart: Path) -> None:
+    def asked() -> dict[str, str]:
+        pod = load(MLOPS_ENV="staging").DAGS["batch"].get_task("score-0")
+        [container] = pod.build_pod_request_obj(dry_run=True).spec.containers
+        env = {variable.name: variable.value for variable in container.env}
+        return {name: value for name, value in env.items() if "MODEL" in name}
+
+    assert asked() == {}
+    with (chart / "release.yaml").open("a") as file:
+        file.write(f"serving: {{model: {{version: '3', digest: {'a' * 64}}}}}\n")
+    released = {"MLOPS_MODEL_VERSION": "3", "MLOPS_MODEL_DIGEST": "a" * 64}
+    assert asked() == released
+    values = (
+        (chart / "values.yaml").read_text().replace("env: {", "env: {MLOPS_MODEL_VERSION: '2', ")
+    )
+    (chart / "values.yaml").write_text(values)
+    assert asked() == released
+
+
 @pytest.mark.parametrize(
     ("suspend", "starts"),
     [("false", True), ("[batch]", True), ("[batch, training]", False), ("true", False)],

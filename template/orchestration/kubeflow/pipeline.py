@@ -7,7 +7,8 @@ same pipelines and their schedules (schedule.py). Elsewhere it takes that file w
 `kfp recurring-run create`, whose cron has a field for the seconds before the five, with
 `--max-concurrency 1 --no-catchup` and the parameter `date=[[ScheduledTime.2006-01-02T15:04:05Z]]`,
 so that each run has the day it was due. A run of another day, by hand:
-`kfp run create … date=2013-12-30`.
+`kfp run create … date=2013-12-30`. What the batch scores with there is what `--env` says of
+MLOPS_MODEL_VERSION and MLOPS_MODEL_DIGEST, as a release names them; without them the champion.
 """
 
 import argparse

@@ -249,6 +249,7 @@ def rendered(repo: Path) -> dict[str, Any]:
         "image": dict(zip(("repository", "digest"), IMAGE.split("@"), strict=True)),
         "env": {"MLFLOW_TRACKING_URI": "http://mlflow?a=b"},
         "engine": {"secretKeys": {"s3": ["AWS_KEY", "AWS_SECRET"]}},
+        "serving": {"model": {"version": "3", "digest": "a" * 64}},
     }
     file = repo / "values.json"
     file.write_text(json.dumps(values))
@@ -263,6 +264,7 @@ def test_the_chart_renders_what_the_compiler_makes(
     repo: Path, rendered: dict[str, Any], tmp_path: Path
 ) -> None:
     options = ["--env", "MLFLOW_TRACKING_URI=http://mlflow?a=b"]
+    options += ["--env", f"MLOPS_MODEL_DIGEST={'a' * 64}", "--env", "MLOPS_MODEL_VERSION=3"]
     options += ["--secret", "s3:AWS_KEY", "--secret", "s3:AWS_SECRET"]
     done = compile_into(tmp_path, repo, *options)
     assert done.returncode == 0, done.stderr

@@ -113,7 +113,10 @@ def test_from_the_gate_to_the_registry_and_back(
             mlops("contract").model().predict(trained, rows)
         )
 
-    # A challenger is held against the champion on the same rows, by the champion's own code.
+    # A challenger is held against the champion on the same rows, by the champion's own code,
+    # whatever is released where it trains.
+    monkeypatch.setenv("MLOPS_MODEL_VERSION", "9")
+    monkeypatch.setenv("MLOPS_MODEL_DIGEST", "0" * 64)
     shutil.copytree("model", "champion")
     Path("model", "note").write_text("the same predictions under another digest")
     edit_params(gate={"champion": {metric: {"min": 0.001, "max": 1e9}}})

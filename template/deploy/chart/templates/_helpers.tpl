@@ -32,6 +32,21 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- include "image" (list .Values.engine.image "engine.image") }}
 {{- end }}
 
+{{/* Of a {version, digest}: by these variables `mlops production` finds and checks it, as a map. */}}
+{{- define "model" -}}
+{{- if .version }}
+MLOPS_MODEL_VERSION: {{ .version | quote }}
+{{- with .digest }}
+MLOPS_MODEL_DIGEST: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The variables of the pipelines' pods, as a map; what is released wins. */}}
+{{- define "pipeline.env" -}}
+{{- merge (include "model" .Values.serving.model | fromYaml) .Values.env | toJson }}
+{{- end }}
+
 {{/* Which pipelines no schedule starts: true (all), false, or names with commas between them. */}}
 {{- define "suspend" -}}
 {{- if kindIs "bool" .Values.suspend }}

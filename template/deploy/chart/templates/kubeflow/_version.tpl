@@ -34,7 +34,7 @@ pipelineSpec:
             - name: OMP_NUM_THREADS
               {{- $milli := .resources.cpu | trimSuffix "m" | float64 }}
               value: {{ ternary (divf $milli 1000) $milli (hasSuffix "m" .resources.cpu) | ceil | int | quote }}
-            {{- range $key, $value := $root.Values.env }}
+            {{- range $key, $value := include "pipeline.env" $root | fromJson }}
             - name: {{ $key }}
               value: {{ $value | quote }}
             {{- end }}

@@ -49,11 +49,7 @@ mlops/track: {{ last . }}
   image: {{ (index . 1).image }}
   imagePullPolicy: {{ $root.Values.image.pullPolicy }}
   command: [mlops, production, --to, /model/{{ last . }}]
-  {{- $ours := dict "MLOPS_MODEL_VERSION" $model.version }}
-  {{- with $model.digest }}
-  {{- $ours = set $ours "MLOPS_MODEL_DIGEST" . }}
-  {{- end }}
-  {{- include "env" (list $root $root.Values.serving $ours) | nindent 2 }}
+  {{- include "env" (list $root $root.Values.serving (include "model" $model | fromYaml)) | nindent 2 }}
   {{- include "envFrom" (concat $root.Values.envFrom $root.Values.serving.envFrom) | nindent 2 }}
   resources:
     {{- toYaml $root.Values.serving.resources | nindent 4 }}
