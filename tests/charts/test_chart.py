@@ -227,6 +227,8 @@ def test_the_pods_are_restricted(helm: Helm) -> None:
         (one_stage(resources={"cpu": "1", "memory": "1GB"}), "/resources/memory"),
         (one_stage(id="2nd"), "/pipelines/training/stages/0/id"),
         (one_stage(retry=1), "retry"),
+        ({"graph": {"Training": {"schedule": "", "stages": []}}}, "Training"),
+        ({"graph": one_stage(gpu="1")["pipelines"]}, "/graph/training/stages/0/gpu"),
         ({"pipelines": {"Training": {"schedule": "", "stages": []}}}, "Training"),
         ({"pipelines": {"training": {"schedule": "weekly", "stages": []}}}, "/schedule"),
         ({"servin": {}}, "servin"),

@@ -170,6 +170,39 @@ def test_schedules_follow_each_deployment(
         assert asked <= env.keys()
 
 
+@pytest.mark.parametrize("engine", ["argo", "kubeflow"])
+def test_a_releases_graph_holds_alone(
+    objects: Callable[..., Objects], made: Callable[..., Path], engine: str
+) -> None:
+    """What is merged after it, be it a pipeline or a stage, does not run; what went still does."""
+    merged = json.loads((made(engine) / "orchestration/pipelines.json").read_text())["pipelines"]
+    assert merged.keys() >= {"batch", "training"}
+    ingest, features, *_ = merged["training"]["stages"]
+    graph = {
+        "training": {"schedule": "1 2 3 4 5", "stages": [ingest, features | {"id": "older"}]},
+        "weekly": {"schedule": "", "stages": [ingest]},
+    }
+    rendered = objects(engine, EVERYTHING, {"graph": graph})
+    if engine == "kubeflow":
+        [job] = rendered["Job"]
+        assert json.loads(variables(job)["MLOPS_VERSIONS"]).keys() == graph.keys()
+    else:
+        [cron] = rendered["CronWorkflow"]
+        assert cron["spec"]["schedules"] == ["1 2 3 4 5"]
+    kind = {"argo": "WorkflowTemplate", "kubeflow": "Pipeline"}[engine]
+    names = {each["metadata"]["name"] for each in rendered[kind]}
+    assert names == {"late-flights-training", "late-flights-weekly"}
+    assert {name.removeprefix("exec-") for name in stages(engine, rendered)} == {"ingest", "older"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_pipeline_may_be_suspended_before_it_is_released_and_after_it_is_gone(
+    objects: Callable[..., Objects], engine: str
+) -> None:
+    graph = {"weekly": {"schedule": "", "stages": []}}
+    assert objects(engine, {"suspend": ["training", "weekly"], "graph": graph})
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_suspending_what_is_not_there_is_refused(
     made: Callable[..., Path], need: Callable[[str], str], tmp_path: Path, engine: str

@@ -89,6 +89,30 @@ def test_make_chart_renders_what_is_released(repo: Path, make: Make) -> None:
         assert f".chart/{env}.yaml: {len(rendered[env])} objects" in done.stdout
 
 
+def test_what_is_merged_is_not_released(repo: Path, make: Make, need: Callable[[str], str]) -> None:
+    """By no tool."""
+    merged = json.loads((repo / "orchestration/pipelines.json").read_text())
+    file = repo / "deploy/envs/prod/release.yaml"
+    file.write_text(yaml.safe_dump({**IMAGE, "graph": merged["pipelines"]}))
+    assert make().returncode == 0
+    before = objects((repo / ".chart/prod.yaml").read_text())
+    stages = merged["pipelines"]["training"]["stages"]
+    stages.append(stages[-1] | {"id": "later", "stage": "later", "needs": ["register"]})
+    del merged["pipelines"]["batch"]
+    merged["pipelines"]["nightly"] = {"schedule": "0 1 * * *", "stages": stages}
+    (repo / "orchestration/pipelines.json").write_text(json.dumps(merged))
+    assert make().returncode == 0
+    assert objects((repo / ".chart/prod.yaml").read_text()) == before
+    options = ["--enable-helm", "--load-restrictor", "LoadRestrictionsNone"]
+    command = [need("kustomize"), "build", *options, "deploy/envs/prod"]
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
+    assert objects(done.stdout) == before
+    # A release of before has no graph: it goes on with that of the repo.
+    file.write_text(yaml.safe_dump(IMAGE))
+    assert make().returncode == 0
+    assert "late-flights-nightly" in (repo / ".chart/prod.yaml").read_text()
+
+
 def test_staging_trains_and_prod_does_not(fresh: Path) -> None:
     values = {e: fresh / f"deploy/envs/{e}/values.yaml" for e in ENVIRONMENTS}
     given = {env: yaml.safe_load(file.read_text()) for env, file in values.items()}

@@ -199,6 +199,54 @@ def test_what_the_project_does_not_allow_is_refused(followed: Followed) -> None:
         followed.settled(env)
 
 
+@pytest.fixture
+def mlops(followed: Followed, laptop: Path, mlflow: str) -> Callable[..., None]:
+    """Run a verb of a release in the repo, and merge what it proposes."""
+
+    def run(env: str, verb: str, *words: str) -> None:
+        tool = ["env", f"MLFLOW_TRACKING_URI={mlflow}", str(laptop / ".venv/bin/mlops")]
+        command(*tool, verb, *words, folder=followed.repo)
+        followed.git(followed.repo, "merge", "--quiet", f"release-{env}")
+
+    return run
+
+
+def test_a_stage_comes_with_its_release_and_goes_with_its_rollback(
+    followed: Followed, mlops: Callable[..., None], tmp_path: Path
+) -> None:
+    """What is merged and not released changes no workflow."""
+    followed.commit({f"deploy/envs/{env}/values.yaml": {"suspend": True} for env in ENVIRONMENTS})
+    images, graph = tmp_path / "images.json", "orchestration/pipelines.json"
+
+    def promote(digit: str) -> None:
+        images.write_text(json.dumps({"pipeline": f"localhost/pipeline@sha256:{digit * 64}"}))
+        mlops("staging", "promote", "--to", "staging", "--images", str(images))
+
+    def workflow(env: str) -> tuple[set[str], str]:
+        followed.settled(env)
+        found = followed.kubectl(env, "get", f"workflowtemplate/{followed.name}-training")
+        stages = [each for each in found["spec"]["templates"] if "container" in each]
+        [image] = {each["container"]["image"] for each in stages}
+        return {each["name"] for each in stages}, image[-1]
+
+    pipelines = json.loads((followed.repo / graph).read_text())
+    stages = pipelines["pipelines"]["training"]["stages"]
+    before = {stage["id"] for stage in stages}
+    promote("1")
+    mlops("prod", "promote", "--from", "staging", "--to", "prod")
+    assert workflow("staging") == workflow("prod") == (before, "1")
+    stages.append(stages[-1] | {"id": "later", "stage": "later", "needs": ["register"]})
+    followed.commit({graph: json.dumps(pipelines, indent=2) + "\n"})
+    assert workflow("staging") == workflow("prod") == (before, "1")
+    promote("2")
+    assert workflow("staging") == ({*before, "later"}, "2")
+    assert workflow("prod") == (before, "1")
+    mlops("prod", "promote", "--from", "staging", "--to", "prod")
+    assert workflow("prod") == ({*before, "later"}, "2")
+    mlops("prod", "rollback", "--env", "prod")
+    assert workflow("prod") == (before, "1")
+
+
 @pytest.fixture(scope="module")
 def versions(
     laptop: Path, mlflow: str, tmp_path_factory: pytest.TempPathFactory

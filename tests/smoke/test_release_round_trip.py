@@ -153,6 +153,7 @@ def test_to_production_and_back(host: Host, mlflow: str) -> None:
     first = host.released("prod")
     assert 'version: "1"' in first
     assert "serve\n" in first
+    assert "timeout: 3600" in first
 
     # A model that does not pass is no version, and cannot become one by its name.
     repo.edit("params.yaml", "rounds: 600", "rounds: 20")
@@ -168,11 +169,17 @@ def test_to_production_and_back(host: Host, mlflow: str) -> None:
     repo.edit("params.yaml", "num_leaves: 63", "num_leaves: 95")
     repo.edit("params.yaml", "{min: -0.002}", "{min: -0.02}")
     assert repo.run("dvc", "repro").code == 0
-    host.run("make", "promote", "TO=staging")
+    # With it, another graph and the images of its commit.
+    repo.edit("dvc.yaml", "    meta:\n", "    meta:\n      timeout: 2h\n")
+    assert repo.run("mlops", "graph").code == 0
+    host.git(repo.folder, "commit", "--quiet", "--all", "--message", "Give it more time")
+    host.run("make", "promote", "TO=staging", "IMAGES=images.json")
     host.merge("staging")
+    assert "timeout: 7200" not in host.released("prod")
     host.run("make", "promote", "FROM=staging", "TO=prod")
     host.merge("prod")
     assert 'version: "3"' in host.released("prod")
+    assert "timeout: 7200" in host.released("prod")
     said = host.run("make", "status").said
     assert re.search(r"^staging +3 +passed .*\nprod +3 +passed ", said, re.MULTILINE)
 

@@ -2,9 +2,10 @@
 
 Airflow reads this folder out of git: a DAG bundle with `subdir: orchestration/airflow`. In a
 cluster the variable MLOPS_ENV of Airflow's processes, one for all repos, names a folder of
-deploy/envs/. Then each task is a pod, and its image, variables and placing are what the chart's
-values say in the commit that Airflow runs, and a pipeline that `suspend` names has no schedule.
-Without MLOPS_ENV a task runs in the repo's .venv.
+deploy/envs/. Then the pipelines are those of its release.yaml, where that has a graph. Each task is
+a pod, and its image, variables and placing are what the chart's values say in the commit that
+Airflow runs, and a pipeline that `suspend` names has no schedule. Without MLOPS_ENV a task runs in
+the repo's .venv.
 """
 
 import json
@@ -159,13 +160,15 @@ def dags() -> dict[str, DAG]:
     if chart and not (chart["image"].get("digest") or chart["image"].get("tag")):
         return {}  # as the chart does: no image, no pipelines yet
     pipelines = json.loads((REPO / "orchestration/pipelines.json").read_text())["pipelines"]
+    graph = (chart or {}).get("graph") or pipelines
+    known = {**pipelines, **graph}
     suspend = (chart or {}).get("suspend") or []
-    held = set(pipelines if suspend is True else suspend)
-    if unknown := ", ".join(sorted(held - set(pipelines))):
-        raise ValueError(f"suspend: there is no pipeline {unknown}, but {', '.join(pipelines)}")
-    for name in held:  # started by people alone
-        pipelines[name]["schedule"] = ""
-    return {name: dag(name, pipeline, chart) for name, pipeline in pipelines.items()}
+    held = set(known if suspend is True else suspend)
+    if unknown := ", ".join(sorted(held - set(known))):
+        raise ValueError(f"suspend: there is no pipeline {unknown}, but {', '.join(known)}")
+    for name in held & set(graph):  # started by people alone
+        graph[name]["schedule"] = ""
+    return {name: dag(name, pipeline, chart) for name, pipeline in graph.items()}
 
 
 DAGS = dags()

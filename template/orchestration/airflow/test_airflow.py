@@ -303,6 +303,28 @@ def test_pods_get_the_model_that_is_released_and_no_other(load: Any, chart: Path
     assert asked() == released
 
 
+def test_a_releases_graph_holds_alone_and_no_graph_is_that_of_the_repo(
+    load: Any, chart: Path
+) -> None:
+    """What is merged after it does not run with its image."""
+    ingest, features, *_ = STAGES
+    graph = {
+        "training": {"schedule": "0 5 * * 1", "stages": [ingest, features | {"id": "older"}]},
+        "weekly": {"schedule": "1 2 * * 3", "stages": [ingest]},
+    }
+    with (chart / "release.yaml").open("a") as file:
+        file.write(f"graph: {json.dumps(graph)}\n")
+    with (chart / "values.yaml").open("a") as file:
+        file.write("suspend: [batch, weekly]\n")
+    released = load(MLOPS_ENV="staging").DAGS
+    assert released.keys() == graph.keys()
+    assert released["training"].task_ids == ["ingest", "older"]
+    assert released["training"].schedule
+    assert released["weekly"].schedule is None
+    assert load().DAGS.keys() == PIPELINES.keys()
+    assert load().DAGS["training"].task_ids == [stage["id"] for stage in STAGES]
+
+
 @pytest.mark.parametrize(
     ("suspend", "starts"),
     [("false", True), ("[batch]", True), ("[batch, training]", False), ("true", False)],

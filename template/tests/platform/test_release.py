@@ -30,6 +30,23 @@ IMAGES = {
     "engine": f"registry:5000/team/toy/engine@sha256:{'5' * 64}",
     "notebook": f"registry:5000/team/toy/notebook@sha256:{'4' * 64}",
 }
+STAGE = {
+    "id": "train",
+    "stage": "train",
+    "needs": ["ingest"],
+    "resources": {"cpu": "1", "memory": "2Gi"},
+    "gpu": 0,
+    "retries": 2,
+    "timeout": 3600,
+}
+INGEST = STAGE | {"id": "ingest", "stage": "ingest", "needs": []}
+SCORE = STAGE | {"id": "score-0", "stage": "batch/dvc.yaml:score@0", "needs": []}
+GRAPH: dict[str, Any] = {
+    "batch": {"schedule": "*/5 * * * *", "stages": [SCORE]},
+    "training": {"schedule": "", "stages": [INGEST, STAGE]},
+}
+OTHER = {"training": {"schedule": "0 5 * * 1", "stages": [STAGE | {"needs": [], "gpu": 1}]}}
+"""Without the batch and a stage, and with another stage and schedule."""
 GATES = {"1": "passed", "2": "passed", "3": "passed", "4": "failed", "5": None}
 """The versions of the registry, and the verdict on each. The files of 2 are not its own."""
 DRIFT = {"2013-12-29": 0, "2013-12-30": 2}
@@ -90,6 +107,8 @@ def repo(
         (folder / "deploy/envs" / env).mkdir(parents=True)
         _file(env, folder).write_text(HEAD.format(env))
     (folder / "pyproject.toml").write_text(PYPROJECT)
+    (folder / "orchestration").mkdir()
+    (folder / "orchestration/pipelines.json").write_text(json.dumps({"pipelines": GRAPH}))
     (folder / ".copier-answers.yml").write_text(f"git_host: {request.param}\n")
     (folder / "images.json").write_text(json.dumps(IMAGES))
     (folder / ".gitignore").write_text("images.json\n")
@@ -185,6 +204,101 @@ def test_there_and_back_is_byte_for_byte(
     rollback("prod")
     _merge("prod")
     assert _released("prod") == first
+
+
+def test_the_graph_goes_with_the_image_of_its_commit(
+    mlops: Mlops,
+    repo: Path,
+    promote: Callable[..., None],
+    rollback: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def graph(env: str) -> Any:
+        return mlops("release_file").parse(_released(env).decode(), env).graph
+
+    promote(version="1", images="images.json")
+    _merge("staging")
+    promote("prod", "staging")
+    _merge("prod")
+    assert graph("staging") == graph("prod") == GRAPH
+    first = _released("prod")
+    # What is merged is released with the next image of the pipelines, and with nothing else.
+    _commit_graph(OTHER)
+    promote(version="3")
+    _merge("staging")
+    (repo / "images.json").write_text(
+        json.dumps({"serve": IMAGES["serve"].replace("2" * 64, "6" * 64)})
+    )
+    promote(images="images.json")
+    _merge("staging")
+    assert graph("staging") == GRAPH
+    (repo / "images.json").write_text(json.dumps(IMAGES))
+    capsys.readouterr()
+    promote(images="images.json")
+    said = capsys.readouterr().out
+    assert "- `graph.batch`: gone score-0, its schedule\n" in said
+    assert "- `graph.training`: changed train, its schedule; gone ingest\n" in said
+    _merge("staging")
+    assert graph("staging") == OTHER
+    assert graph("prod") == GRAPH
+    promote("prod", "staging")
+    _merge("prod")
+    second = _released("prod")
+    assert graph("prod") == OTHER
+    rollback("prod")
+    _merge("prod")
+    assert _released("prod") == first
+    promote("prod", "staging")
+    _merge("prod")
+    assert _released("prod") == second
+
+
+def test_what_ran_before_there_was_a_graph_comes_back_without_one(
+    repo: Path, promote: Callable[..., None], rollback: Callable[..., None]
+) -> None:
+    image = f"image:\n  repository: team/toy\n  digest: sha256:{'7' * 64}\n"
+    _write("staging", image)
+    promote(version="1", images="images.json")
+    _merge("staging")
+    assert b"\ngraph:\n" in _released("staging")
+    rollback("staging")
+    _merge("staging")
+    assert _released("staging").decode() == image
+
+
+def test_a_commit_without_a_graph_is_refused(
+    repo: Path, promote: Callable[..., None], problem: Any
+) -> None:
+    _git("rm", "--quiet", "orchestration/pipelines.json")
+    _git("commit", "--quiet", "--message", "No graph")
+    with problem("the commit has no orchestration/pipelines.json: type make graph"):
+        promote(images="images.json")
+
+
+def test_comments_around_the_graph_stay_where_it_changes(mlops: Mlops) -> None:
+    release_file = mlops("release_file")
+    first, second = (release_file.Release(graph=graph) for graph in (GRAPH, OTHER))
+    dashboard = "dashboard:\n  image:\n    repository: a\n    digest: sha256:{}\n".format("1" * 64)
+    before, after = "# Above.\n", f"\n# Ask the web team first.\n{dashboard}# The end.\n"
+    written = [release_file.edited("", each) for each in (first, second)]
+    text = before + written[0].replace("stages:\n", "stages:\n# Ours.\n") + after
+    parsed = release_file.parse(text, "x")
+    assert parsed.graph == GRAPH
+    there = release_file.edited(text, parsed.model_copy(update={"graph": OTHER}))
+    assert there == before + written[1] + after
+    assert release_file.edited(there, parsed) == before + written[0] + after
+    assert release_file.edited(there, parsed.model_copy(update={"graph": {}})) == before + after
+
+
+@pytest.mark.parametrize("word", ["on", "y", "No", "1", "0.5", "1e3", "2Gi", "12:30", "* * * * *"])
+def test_helm_reads_text_as_text(mlops: Mlops, word: str) -> None:
+    """Its YAML is that of 1.1."""
+    from ruamel.yaml import YAML
+
+    graph = {word: {"schedule": word, "stages": [STAGE | {"id": word, "needs": [word]}]}}
+    release_file = mlops("release_file")
+    text = release_file.edited("# A note\n", release_file.Release(graph=graph))
+    assert YAML(typ="safe", pure=True).load(f"%YAML 1.1\n---\n{text}") == {"graph": graph}
 
 
 def test_a_component_less_and_one_more_is_byte_for_byte(
@@ -546,6 +660,12 @@ def _released(env: str) -> bytes:
     """What the server's main has."""
     name = f"main:deploy/envs/{env}/release.yaml"
     return subprocess.run(["git", "-C", "../server", "show", name], capture_output=True).stdout
+
+
+def _commit_graph(graph: dict[str, Any]) -> None:
+    Path("orchestration/pipelines.json").write_text(json.dumps({"pipelines": graph}))
+    _git("commit", "--quiet", "--all", "--message", "Another graph")
+    _git("push", "--quiet", "origin", "HEAD:main")
 
 
 def _write(env: str, text: str) -> None:

@@ -47,14 +47,23 @@ MLOPS_MODEL_DIGEST: {{ . | quote }}
 {{- merge (include "model" .Values.serving.model | fromYaml) .Values.env | toJson }}
 {{- end }}
 
-{{/* Which pipelines no schedule starts: true (all), false, or names with commas between them. */}}
+{{/* The pipelines by name: a release's alone, or what is merged and not released would run beside them. */}}
+{{- define "pipelines" -}}
+{{- .Values.graph | default .Values.pipelines | toJson }}
+{{- end }}
+
+{{/*
+Which pipelines no schedule starts: true (all), false, or names with commas between them. A name may
+come before its pipeline is released, and stay until nothing has it.
+*/}}
 {{- define "suspend" -}}
 {{- if kindIs "bool" .Values.suspend }}
 {{- .Values.suspend }}
 {{- else }}
+{{- $known := concat (keys .Values.pipelines) (keys .Values.graph) | uniq | sortAlpha }}
 {{- range .Values.suspend }}
-{{- if and $.Values.pipelines (not (hasKey $.Values.pipelines .)) }}
-{{- fail (printf "suspend: there is no pipeline %s, but %s" . (keys $.Values.pipelines | sortAlpha | join ", ")) }}
+{{- if and $known (not (has . $known)) }}
+{{- fail (printf "suspend: there is no pipeline %s, but %s" . (join ", " $known)) }}
 {{- end }}
 {{- end }}
 {{- join "," .Values.suspend }}

@@ -5,7 +5,7 @@ The commit is made beside the work tree: what fails, or is killed, leaves nothin
 
 from pathlib import Path
 
-from . import registry, release_file, tracking
+from . import registry, release_file, release_graph, tracking
 from .errors import Problem
 from .release_file import Release
 from .released import Base, clean, file
@@ -62,7 +62,9 @@ def _newest(now: Release, version: str, images: dict[str, release_file.Image]) -
         raise Problem(f"no version of {settings().model_name} has passed its gate: make pipeline")
     if not number:
         print("No version has passed its gate yet: it is the images alone.")
-    return now.having(images, registry.find(number) if number else None)
+    # An image has the stages of its own commit, and no others.
+    graph = release_graph.committed(Path.cwd()) if "pipeline" in images else None
+    return now.having(images, registry.find(number) if number else None, graph)
 
 
 def _at(here: Base, env: str, revision: str) -> Release:
@@ -117,10 +119,12 @@ def _propose(here: Base, env: str, release: Release, title: str) -> None:
 
 
 def _changes(now: Release, release: Release) -> list[str]:
-    """A line of Markdown for each key that changes."""
-    old, new = tracking.flat(now.values()), tracking.flat(release.values())
-    return [
+    """A line of Markdown for each key that changes, and for each pipeline."""
+    plain = (each.model_copy(update={"graph": {}}).values() for each in (now, release))
+    old, new = map(tracking.flat, plain)
+    lines = [
         f"- `{name}`: {old.get(name, 'none')} → {new.get(name, 'none')}"
         for name in {**new, **old}
         if old.get(name) != new.get(name)
     ]
+    return [*lines, *release_graph.changes(now.graph, release.graph)]

@@ -1,4 +1,4 @@
-"""deploy/envs/<environment>/release.yaml: which images and which model version run there."""
+"""deploy/envs/<environment>/release.yaml: which images, model version and graph run there."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from . import release_graph
 from .errors import Problem
+from .release_graph import Graph
 
 Values = dict[str, Any]
 # Without quotes some of them would be numbers.
@@ -57,6 +59,8 @@ class Release(Component):
     serving: Serving = Serving()
     dashboard: Component = Component()
     engine: Component = Component()
+    graph: Graph = {}
+    """The pipelines of that image's commit; without them, those of pipelines.json run."""
 
     def values(self) -> Values:
         """The keys that have a value."""
@@ -67,9 +71,11 @@ class Release(Component):
         found = {name: getattr(self, place, self).image for name, place in SECTIONS.items()}
         return {name: image for name, image in found.items() if image}
 
-    def having(self, images: dict[str, Image], model: Model | None) -> "Release":
-        """The same with these images, and with the model where there is one."""
-        values = self.values()
+    def having(
+        self, images: dict[str, Image], model: Model | None, graph: Graph | None = None
+    ) -> "Release":
+        """The same with these images, and with the model and the graph where there is one."""
+        values = self.values() | ({"graph": graph} if graph else {})
         for target, image in images.items():
             place = SECTIONS[target]
             section = values.setdefault(place, {}) if place else values
@@ -94,16 +100,21 @@ def parse(text: str, where: str) -> Release:
 
 
 def edited(text: str, release: Release) -> str:
-    """The text of a release file with another release in it; comments stay where they are."""
+    """The text of a release file with another release in it; comments stay where they are.
+
+    A graph is written whole where it changes: back and forth, it has the same bytes.
+    """
     values, found = release.values(), _yaml().load(text)
+    graph, old = values.pop("graph", {}), (found or {}).get("graph", {})
     if found:
-        _replace(found, values)
-    stream = io.StringIO()
-    if not found:
-        # The parser drops the comments of a file that has nothing else.
-        stream.writelines(f"{line}\n" for line in text.splitlines() if line.startswith("#"))
-    _yaml().dump(found or values, stream)
-    return stream.getvalue()
+        _replace(found, values | ({"graph": old} if old else {}))
+    # The parser drops the comments of a file that has nothing else.
+    kept = [] if found else [f"{line}\n" for line in text.splitlines() if line.startswith("#")]
+    text = "".join([*kept, _dumped(found or values)])
+    if graph == old:
+        return text
+    block = _dumped({"graph": release_graph.styled(graph)} if graph else {})
+    return release_graph.BLOCK.sub(lambda _: block, text) if old else text + block
 
 
 def references(file: Path) -> dict[str, Image]:
@@ -134,10 +145,18 @@ def _replace(old: Values, new: Values) -> None:
             old[key] = value
 
 
+def _dumped(values: Values) -> str:
+    stream = io.StringIO()
+    if values:
+        _yaml().dump(values, stream)
+    return stream.getvalue()
+
+
 def _yaml() -> YAML:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
     return yaml
 
 
