@@ -16,6 +16,7 @@ from typing import Any
 import hosts
 
 DIGEST = "sha256:" + "ab" * 32
+NAMES = re.compile(r"GIT_(AUTHOR|COMMITTER)_(NAME|EMAIL)$")
 
 ASKED = 'printf "%s\\n" "${0##*/} $*" >> "$ASKED"\n'
 # What `docker push` and `buildah push` leave of an image's digest.
@@ -59,7 +60,10 @@ class Runner:
             "PATH": f"{tools}:{self.env['PATH']}",
             "ASKED": str(self.folder / "asked"),
         }
-        shutil.copy(os.environ["GIT_CONFIG_GLOBAL"], self.folder / "gitconfig")
+        # On a runner git knows nobody's name, and must not make one up of the machine's.
+        self.env = {key: value for key, value in self.env.items() if not NAMES.match(key)}
+        config = Path(os.environ["GIT_CONFIG_GLOBAL"]).read_text()
+        (self.folder / "gitconfig").write_text(f"{config}[user]\nuseConfigOnly = true\n")
 
     @property
     def work(self) -> Path:

@@ -463,6 +463,21 @@ def test_a_commit_is_signed_where_git_is_told_to(
         promote(version="1")
 
 
+def test_a_job_of_ci_needs_no_name(
+    repo: Path, promote: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(version="1")
+    author = ("log", "-1", "--format=%an <%ae>, %cn <%ce>", "release-staging")
+    assert _git(*author, at="../server").strip() == ", ".join(["Tests <tests@example.com>"] * 2)
+    for name in ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL"):
+        monkeypatch.delenv(f"GIT_{name}")
+    monkeypatch.delenv("EMAIL", raising=False)
+    # Some machines' names would make up an address.
+    _git("config", "user.useConfigOnly", "true")
+    promote(version="3")
+    assert _git(*author, at="../server").strip().count("@mlops.invalid>") == 2
+
+
 def test_what_counts_is_at_origin(
     repo: Path, promote: Callable[..., None], rollback: Callable[..., None], problem: Any
 ) -> None:

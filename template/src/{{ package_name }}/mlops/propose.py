@@ -5,16 +5,11 @@ A scheduled job runs it.
 
 from pathlib import Path
 
-from .request import Request, pushed
+from .request import Request, bot, pushed
 from .update import git, update
 
 BRANCH = "platform-update"
-EMAIL = "platform-update@mlops.invalid"
-ME = {
-    f"GIT_{role}_{name}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for name, value in {"NAME": "Platform update", "EMAIL": EMAIL}.items()
-}
+ME = bot("Platform update")
 
 
 def propose(root: Path, base: str) -> int:
@@ -25,7 +20,7 @@ def propose(root: Path, base: str) -> int:
     """
     began, here = git(root, "rev-parse", "HEAD").strip(), git(root, "branch", "--show-current")
     before = pushed(root, BRANCH)
-    if before and set(git(root, "log", "--format=%ce", f"{began}..{before}").split()) - {EMAIL}:
+    if before and set(git(root, "log", "--format=%ce", f"{began}..{before}").split()) - {ME["GIT_COMMITTER_EMAIL"]}:
         print(f"{BRANCH} holds commits of others, so it stays: merge it, or delete the branch.")
         return 0
     outcome = update(root)

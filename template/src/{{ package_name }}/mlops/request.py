@@ -87,6 +87,13 @@ class Request:
         print(_gh(root, "pr", "create", *places, *text, *draft, body=self.text))
 
 
+def bot(name: str) -> dict[str, str]:
+    """The variables by which git takes a commit for one of a job's, such as "Platform update"."""
+    email = f"{name.lower().replace(' ', '-')}@mlops.invalid"
+    parts = {"NAME": name, "EMAIL": email}
+    return {f"GIT_{who}_{p}": parts[p] for who in ("AUTHOR", "COMMITTER") for p in parts}
+
+
 def pushed(root: Path, branch: str) -> str:
     """The commit that the branch has at the remote; "" where there is no such branch."""
     if not git(root, "ls-remote", "origin", f"refs/heads/{branch}"):
