@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import hosts
 import pytest
 import yaml
 from packaging.version import Version
@@ -122,6 +123,20 @@ def test_a_run_that_stopped_after_the_tag_goes_on(
     subprocess.run(command, env=os.environ | path, check=True)
     [words, _] = yaml.safe_load((tmp_path / "made.json").read_text())
     assert "--prerelease" in words
+
+
+def test_what_is_released_has_passed_the_tests(root: Path) -> None:
+    found = [(flow, job) for flow in hosts.workflows(root).values() for job in flow["jobs"].values()]
+    assert all(flow["permissions"] == {"contents": "read"} for flow, _ in found)
+    [(flow, release)] = [each for each in found if "permissions" in each[1]]
+    assert "release.py --tag" in str(release["steps"])
+    assert release["permissions"] == {"contents": "write"}
+    assert release["needs"] == "test"
+    assert ".ci/run" in str(flow["jobs"]["test"]["steps"])
+    assert release["if"] == "github.event_name == 'push'"
+    assert flow["on"]["push"] == {"branches": ["main"]}
+    # A run that releases is not stopped half way by the next push.
+    assert flow["concurrency"]["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
 
 
 def test_the_changelog_begins_with_this_version(root: Path) -> None:
