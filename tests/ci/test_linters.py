@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,6 +131,16 @@ def test_the_hooks_of_git_are_of_the_repos_own_tools(tree: Path) -> None:
     config = yaml.safe_load((tree / ".pre-commit-config.yaml").read_text())
     assert [each["repo"] for each in config["repos"]] == ["local"]
     assert {hook["language"] for hook in config["repos"][0]["hooks"]} == {"system"}
+
+
+def test_git_asks_for_the_graph_of_every_pipeline(tree: Path) -> None:
+    config = yaml.safe_load((tree / ".pre-commit-config.yaml").read_text())
+    [hook] = [each for each in config["repos"][0]["hooks"] if each["id"] == "graph"]
+    settings = tomllib.loads((tree / "pyproject.toml").read_text())["tool"]["mlops"]
+    files = [pipeline["file"] for pipeline in settings["pipelines"].values()]
+    assert "stream/dvc.yaml" in files
+    files += ["pyproject.toml", "orchestration/pipelines.json", "ours/dvc.yaml"]
+    assert [file for file in files if not re.search(hook["files"], file)] == []
 
 
 def _copy(place: Path, tmp_path: Path) -> Path:

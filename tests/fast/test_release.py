@@ -126,7 +126,9 @@ def test_a_run_that_stopped_after_the_tag_goes_on(
 
 
 def test_what_is_released_has_passed_the_tests(root: Path) -> None:
-    found = [(flow, job) for flow in hosts.workflows(root).values() for job in flow["jobs"].values()]
+    found = [
+        (flow, job) for flow in hosts.workflows(root).values() for job in flow["jobs"].values()
+    ]
     assert all(flow["permissions"] == {"contents": "read"} for flow, _ in found)
     [(flow, release)] = [each for each in found if "permissions" in each[1]]
     assert "release.py --tag" in str(release["steps"])

@@ -32,6 +32,34 @@ def targets(script: str) -> list[Target]:
     return [(name, dict(re.findall(r'(\w+)="?([^"\s]*)', rest))) for name, rest in asked]
 
 
+def changed(patterns: list[str], file: str) -> bool:
+    """Whether a file is one of GitLab's `rules:changes`, as Ruby's File.fnmatch? says there."""
+    return any(re.fullmatch(_expression(each), file) for each in _braces(patterns))
+
+
+def _braces(patterns: list[str]) -> list[str]:
+    """The patterns that there are where there are braces."""
+    found = []
+    for pattern in patterns:
+        if choice := re.search(r"\{(.+?)\}", pattern):
+            found += [pattern.replace(choice[0], each) for each in choice[1].split(",")]
+        else:
+            found.append(pattern)
+    return found
+
+
+def _expression(pattern: str) -> str:
+    """A pattern in which `**/` stands for folders, and all else for a part of one name."""
+    known = {"**/": "(?:[^/]+/)*", "*": "[^/]*", "?": "[^/]"}
+    words = re.findall(r"\*\*/|\*|\?|\[!.\]|[^*?\[]+", pattern)
+    assert "".join(words) == pattern, f"the tests do not know all of {pattern}"
+    said = [
+        known.get(word) or (f"[^{word[2]}/]" if word[0] == "[" else re.escape(word))
+        for word in words
+    ]
+    return "".join(said)
+
+
 def _extended(merged: dict[str, Job], name: str) -> Job:
     own = dict(merged[name])
     parents = own.pop("extends", [])

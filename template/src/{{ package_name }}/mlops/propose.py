@@ -20,7 +20,9 @@ def propose(root: Path, base: str) -> int:
     """
     began, here = git(root, "rev-parse", "HEAD").strip(), git(root, "branch", "--show-current")
     before = pushed(root, BRANCH)
-    if before and set(git(root, "log", "--format=%ce", f"{began}..{before}").split()) - {ME["GIT_COMMITTER_EMAIL"]}:
+    if before and set(git(root, "log", "--format=%ce", f"{began}..{before}").split()) - {
+        ME["GIT_COMMITTER_EMAIL"]
+    }:
         print(f"{BRANCH} holds commits of others, so it stays: merge it, or delete the branch.")
         return 0
     outcome = update(root)
