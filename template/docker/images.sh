@@ -42,8 +42,12 @@ for target; do
 done
 [ -n "${PUSH:-}" ] || exit 0
 
-for target; do
-    printf '"%s": "%s/%s@%s"\n' "$target" "$prefix" "$target" "$(cat "$digests/$target")"
-done | sed '$!s/$/,/; s/^/  /; 1s/^/{\n/; $s/$/\n}/' >"$digests/images.json"
+{
+    echo "{"
+    for target; do
+        printf '  "%s": "%s/%s@%s"\n' "$target" "$prefix" "$target" "$(cat "$digests/$target")"
+    done | sed '$!s/$/,/'
+    echo "}"
+} >"$digests/images.json"
 mv "$digests/images.json" images.json
 echo "their digests are in images.json"

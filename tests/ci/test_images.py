@@ -1,7 +1,9 @@
 """Which images a repo has: of its components, and one of an engine that keeps schedules itself."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +23,7 @@ case $1 in push) printf sha256:{"0" * 64} > "$3" ;; esac
 def repo(
     request: pytest.FixtureRequest, render: Callable[..., Path], git: Callable[..., str]
 ) -> Path:
-    repo = render({"orchestrator": request.param, "components": ["stream"]})
-    (repo / "uv.lock").touch()
-    git(repo, "init", "--quiet")
-    git(repo, "add", "--all")
-    git(repo, "commit", "--quiet", "--message", "Start")
-    return repo
+    return _committed(render({"orchestrator": request.param, "components": ["stream"]}), git)
 
 
 def test_an_engine_has_an_image_where_it_keeps_schedules_of_its_own(
@@ -50,3 +47,47 @@ def test_an_engine_has_an_image_where_it_keeps_schedules_of_its_own(
     done = images("TARGET=engine")
     assert (done.returncode == 0) == engine
     assert engine or "this repo has the images notebook pipeline serve" in done.stderr
+
+
+PROGRAMS = "cat git head make mktemp mv rm sh"
+# As any Unix's: only GNU's takes \n for the end of a line in what it puts in.
+SED = """\
+#!/bin/sh
+case "$*" in *'\\n'*) echo "sed: no line ends here: $*" >&2; exit 1 ;; esac
+exec {sed} "$@"
+"""
+
+
+@pytest.mark.parametrize("tool", ["podman", "buildah"])
+def test_the_one_tool_that_is_there_is_taken(
+    render: Callable[..., Path], git: Callable[..., str], tmp_path: Path, tool: str
+) -> None:
+    repo = _committed(render({"components": []}), git)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in PROGRAMS.split():
+        (programs / name).symlink_to(str(shutil.which(name)))
+    sed = SED.format(sed=shutil.which("sed"))
+    for name, text in {tool: BUILDAH, "sed": sed, "uv": "#!/bin/sh\n"}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    done = subprocess.run(
+        ["make", "images", "TARGET=pipeline", "IMAGE_PREFIX=a.example/b", "PUSH=1"],
+        cwd=repo,
+        env={**os.environ, "PATH": str(programs)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (programs / "asked").read_text().startswith("build --file docker/Dockerfile")
+    pushed = json.loads((repo / "images.json").read_text())
+    assert pushed == {"pipeline": f"a.example/b/pipeline@sha256:{'0' * 64}"}
+
+
+def _committed(repo: Path, git: Callable[..., str]) -> Path:
+    (repo / "uv.lock").touch()
+    git(repo, "init", "--quiet")
+    git(repo, "add", "--all")
+    git(repo, "commit", "--quiet", "--message", "Start")
+    return repo
