@@ -12,6 +12,31 @@ from typing import Any
 
 import pytest
 
+# What gh answers for the comments of a pull request, of a hundred others' too, a line each.
+GH = f"""\
+#!{sys.executable}
+import json, os, pathlib, sys
+kept = pathlib.Path(__file__).with_name("comments.json")
+comments = json.loads(kept.read_text())
+_, path, *options = sys.argv[1:]
+if os.environ["GH_TOKEN"] != "good":
+    sys.exit("gh: Bad credentials (HTTP 401)")
+if "--jq" in options:
+    assert path == "repos/Acme/Late-Flights/issues/7/comments?per_page=100", path
+    assert "--paginate" in options
+    print(*map(json.dumps, comments), sep="\\n")
+    sys.exit()
+method, body = options[options.index("--method") + 1], json.load(sys.stdin)
+where, _, number = path.rpartition("/")
+if method == "POST" and path == "repos/Acme/Late-Flights/issues/7/comments":
+    comments.append({{"id": len(comments), "user": {{"type": "Bot"}}, **body}})
+elif method == "PATCH" and where == "repos/Acme/Late-Flights/issues/comments":
+    comments[int(number)] |= body
+else:
+    sys.exit(f"gh: {{method}} {{path}}")
+kept.write_text(json.dumps(comments))
+"""
+
 Post = Callable[..., subprocess.CompletedProcess[str]]
 TITLE = "## The pipeline on a sample"
 
@@ -77,6 +102,38 @@ def test_there_is_one_comment_and_it_is_renewed(post: Post) -> None:
         assert post(number, GITLAB_CI="true", COMMENT_TOKEN="good").returncode == 0
         bodies = [note["body"] for note in GitLab.notes]
         assert bodies == ["Looks good", f"{TITLE}\n{number}\n"]
+
+
+@pytest.fixture
+def comments(tmp_path: Path) -> Callable[[], list[str]]:
+    """A pull request with comments of others; what is there."""
+    gh, kept = tmp_path / "bin/gh", tmp_path / "bin/comments.json"
+    gh.parent.mkdir()
+    gh.write_text(GH)
+    gh.chmod(0o755)
+    others = {f"{TITLE}: is it right?": "User", "## Coverage": "Bot"}
+    made: list[Any] = [{"body": body, "user": {"type": kind}} for body, kind in others.items()]
+    made.append({"body": TITLE, "user": None})
+    kept.write_text(json.dumps([{"id": number, **each} for number, each in enumerate(made)]))
+    return lambda: [each["body"] for each in json.loads(kept.read_text())]
+
+
+def test_on_github_those_of_other_jobs_stay(
+    post: Post, comments: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    given = {"GITHUB_REPOSITORY": "Acme/Late-Flights", "PULL_REQUEST": "7"}
+    given |= {"GITHUB_ACTIONS": "true", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    before = comments()
+    for number in ("1", "2"):
+        done = post(number, **given, GH_TOKEN="good")
+        assert done.returncode == 0, done.stderr
+        assert comments() == [*before, f"{TITLE}\n{number}\n"]
+    done = post("3", **given, GH_TOKEN="bad")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "comment: gh api repos/Acme/Late-Flights/issues/7/comments?per_page=100:"
+        " gh: Bad credentials (HTTP 401)\n"
+    )
 
 
 def test_without_a_token_it_says_so_and_goes_on(post: Post) -> None:

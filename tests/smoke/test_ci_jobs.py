@@ -106,8 +106,8 @@ def test_a_change_is_told_what_it_does_to_the_metrics(runner: Runner, git: Git) 
     assert not git(runner.work, "status", "--porcelain")
     said = runner.run("comment", "change")
     if runner.host == "github":
-        comment = "gh pr comment 7 --repo Acme/Late-Flights --edit-last --create-if-none"
-        assert f"{comment} --body-file reports/sample.md" in runner.asked()
+        comments = "gh api repos/Acme/Late-Flights/issues/7/comments"
+        assert f"{comments} --method POST --input -" in runner.asked()
         assert (runner.folder.parent / "summary").read_text() == kept
     else:
         assert "COMMENT_TOKEN is not set" in said
