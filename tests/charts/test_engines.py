@@ -128,6 +128,19 @@ def test_temporals_worker_knows_what_a_job_needs(
     assert "serving task queue" in script(root, worker)
 
 
+def test_temporals_worker_is_open_to_prometheus(objects: Callable[..., Objects]) -> None:
+    name = "late-flights-worker-prometheus"
+    rendered = objects("temporal", EVERYTHING)
+    [opened] = [x["spec"] for x in rendered["NetworkPolicy"] if x["metadata"]["name"] == name]
+    [worker] = [x for x in rendered["Deployment"] if x["metadata"]["name"].endswith("worker")]
+    [rule], [port] = opened["ingress"], container(worker)["ports"]
+    assert rule["ports"] == [{"port": port["containerPort"]}]
+    labels = worker["spec"]["template"]["metadata"]["labels"].items()
+    assert opened["podSelector"]["matchLabels"].items() <= labels
+    unwatched = objects("temporal", EVERYTHING, {"monitoring": {"enabled": False}})
+    assert name not in {each["metadata"]["name"] for each in unwatched["NetworkPolicy"]}
+
+
 def test_temporals_worker_may_do_what_it_does_and_nothing_else(
     objects: Callable[..., Objects], root: Path
 ) -> None:

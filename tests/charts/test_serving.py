@@ -17,6 +17,7 @@ Objects = dict[tuple[str, str], Values]
 Rendered = Callable[..., Objects]
 
 GATEWAY: Values = {"route": {"parentRefs": [{"name": "web"}]}}
+OTHER: Values = {"namespaces": ["other"]}
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +243,40 @@ def test_nothing_is_open_but_what_is_named(objects: Rendered) -> None:
     assert ("NetworkPolicy", "late-flights-to-https") not in closed
     off = objects({"networkPolicy": {"enabled": False}}, EVERYTHING)
     assert not [name for kind, name in off if kind == "NetworkPolicy"]
+
+
+def test_what_is_monitored_is_open_to_prometheus(objects: Rendered) -> None:
+    name = "NetworkPolicy", "late-flights-serve-prometheus"
+    assert name not in objects()
+    assert name not in objects(EVERYTHING, {"networkPolicy": {"enabled": False}})
+    rendered = objects(EVERYTHING)
+    for each, space in (
+        (rendered, "monitoring"),
+        (objects(EVERYTHING, {"monitoring": {"namespace": "metrics"}}), "metrics"),
+        # Who had it open by another way keeps it.
+        (objects(EVERYTHING, {"serving": {"allowFrom": {"prometheus": OTHER}}}), "other"),
+    ):
+        [rule] = each[name]["spec"]["ingress"]
+        assert rule["ports"] == [{"port": 8000}]
+        [peer] = rule["from"]
+        assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": space}
+    chosen = rendered[name]["spec"]["podSelector"]["matchLabels"].items()
+    for track in ("serve", "canary", "shadow"):
+        deployment = rendered["Deployment", f"late-flights-{track}"]
+        assert chosen <= deployment["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_the_rules_know_the_targets_of_the_service(objects: Rendered) -> None:
+    rendered = objects(EVERYTHING)
+    [label] = rendered["ServiceMonitor", "late-flights-serve"]["spec"]["targetLabels"]
+    [value] = {
+        each["metadata"]["labels"][label]
+        for (kind, name), each in rendered.items()
+        if kind == "Service" and "dashboard" not in name
+    }
+    exported = re.sub(r"\W", "_", label)
+    rules = json.dumps(rendered["PrometheusRule", "late-flights"])
+    assert json.dumps(f'up{{{exported}="{value}"}}')[1:-1] in rules
 
 
 def test_prometheus_gets_the_rules_as_they_lie(objects: Rendered, repo: Path) -> None:

@@ -182,6 +182,13 @@ readOnly: true
 {{- end }}
 {{- end }}
 
+{{/* Who reads metrics, as a peer by its name; nobody where nothing is monitored. */}}
+{{- define "prometheus" -}}
+{{- if .Values.monitoring.enabled }}
+prometheus: {namespaces: [{{ .Values.monitoring.namespace }}]}
+{{- end }}
+{{- end }}
+
 {{/* Of (list ROOT COMPONENTS PORT PEERS): the openings of a component's pods, by name. */}}
 {{- define "openings" -}}
 {{- $root := first . }}
