@@ -162,6 +162,54 @@ def test_a_release_by_its_name(team: Team, platform: Platform) -> None:
     assert "Traceback" not in said
 
 
+def test_another_answer_needs_no_new_release(team: Team) -> None:
+    code, said = team.make("update", "DATA=orchestrator=temporal")
+    assert code == 0
+    assert "Up to date" not in said
+    assert "orchestrator: temporal" in team.read(ANSWERS)
+    assert (team.folder / "orchestration/temporal/worker.py").exists()
+    assert not (team.folder / "orchestration/airflow/dags.py").exists()
+    steps = [line.split()[1:] for line in team.log().splitlines()]
+    assert steps[0] == ["lock"]
+    assert ["run", "--frozen", "mlops", "graph"] in steps
+    assert steps[-1][-1] == "tests/platform"
+    team.commit()
+    code, said = team.make("update", "DATA=orchestrator=temporal")
+    assert code == 0
+    assert "Nothing to do" in said
+    assert team.make("update", "DATA=components=[batch, dashboard]")[0] == 0
+    assert "orchestrator: temporal" in team.read(ANSWERS)
+    assert not (team.folder / "stream").exists()
+    assert (team.folder / "batch").exists()
+
+
+def test_another_answer_comes_with_the_latest_release(team: Team, platform: Platform) -> None:
+    platform.edit(f"template/{DOCKERFILE}", "FROM", "# The platform's line.\nFROM")
+    platform.release("999.1.0")
+    code, said = team.make("update", 'DATA=description=Late by "15 minutes"?')
+    assert code == 0
+    assert "What 999.1.0 brings." in said
+    assert "# The platform's line." in team.read(DOCKERFILE)
+    assert 'Late by "15 minutes"?' in team.read(ANSWERS)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("orchestrator", "DATA=orchestrator is no NAME=VALUE"),
+        ("engine=temporal", "of: components, description, "),
+        ("orchestrator=luigi", "orchestrator"),
+        ("team=my team", "Type nothing, or one handle"),
+    ],
+)
+def test_what_is_no_answer_is_refused(team: Team, data: str, said: str) -> None:
+    code, printed = team.make("update", f"DATA={data}")
+    assert code != 0
+    assert said in printed
+    assert "Traceback" not in printed
+    assert not team.status()
+
+
 def test_a_file_that_is_yours_comes_when_it_begins_and_never_again(
     team: Team, platform: Platform
 ) -> None:

@@ -81,7 +81,7 @@ def origin() -> Iterator[Finding]:
     if remote and any(_place(url) != _place(remote) for url in read):
         yield Finding(
             f"Argo CD reads {read[0]}, and origin is {_place(remote)}",
-            "copier update --defaults --data repo_url=URL; then apply deploy/argocd/ again",
+            "make update DATA=repo_url=URL; then apply deploy/argocd/ again",
             "advice",
         )
 

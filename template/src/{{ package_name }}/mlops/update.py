@@ -6,6 +6,7 @@ Runs without the repo's environment, which the update may have to mend: it needs
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -75,33 +76,41 @@ def conflicts(root: Path) -> list[str]:
     return subprocess.run(script, cwd=root, capture_output=True, text=True).stdout.splitlines()
 
 
-def update(root: Path, version: str = "", trust: bool = False) -> Outcome:
+def update(root: Path, version: str = "", trust: bool = False, data: str = "") -> Outcome:
     """Merge a release into the clean work tree in `root`; where it conflicts, no step follows.
 
+    `data` is another answer to one of the template's questions, as NAME=VALUE.
+
     Raises:
-        Problem: the tree has changes, the template cannot be read or wants trust. Nothing changed.
+        Problem: the tree has changes, the template cannot be read or wants trust, or there is no
+            such question. Nothing changed.
     """
     if not (root / ".git").exists():
         raise Problem("this is no git repository: git init && git add . && git commit -m Start")
     if git(root, "status", "--porcelain"):
         raise Problem("commit or stash your changes first; to see them, type: git status")
+    if data:
+        _check(root, data)
     current, latest = template.versions(root) if not version else ("", version)
-    if current == latest:
+    if current == latest and not data:
         print(f"Up to date: {current} is the platform's latest release.")
         return Outcome()
     known, answers = _sections(), (root / template.ANSWERS).read_text()
     print(f"Updating to {latest} ...", flush=True)
-    given = [*(["--vcs-ref", version] if version else []), *(["--trust"] if trust else [])]
+    given = [*(["--vcs-ref", version] if version else []), *(["--data", data] if data else [])]
+    given += ["--trust"] if trust else []
     done = template.copier(root, "update", "--defaults", "--quiet", *given)
     if done.returncode == template.UNTRUSTED:
+        asked = {"VERSION": version, "DATA": data}
+        again = "".join(f" {name}={shlex.quote(x)}" for name, x in asked.items() if x)
         raise Problem(
             f"{latest} moves files of yours by a command, which needs your trust; nothing has"
-            f" changed. Type: make update TRUST=1{f' VERSION={version}' if version else ''}"
+            f" changed. Type: make update TRUST=1{again}"
         )
     if done.returncode:
         raise Problem(f"{template.said(done)}; git status shows what has changed")
     if not git(root, "status", "--porcelain"):
-        print(f"Nothing to do: the repo has all of {latest}.")
+        print(f"Nothing to do: the repo has all of {latest}{f', and {data}' if data else ''}.")
         return Outcome()
     template.begin(root, answers)
     outcome = Outcome(
@@ -113,6 +122,14 @@ def update(root: Path, version: str = "", trust: bool = False) -> Outcome:
     if outcome.whole:
         outcome.failed = _refresh(root)
     return outcome
+
+
+def _check(root: Path, data: str) -> None:
+    """Raise a Problem where it answers no question: Copier would pass over it."""
+    name, equals, _ = data.partition("=")
+    known = re.findall(r"^([a-z]\w*):", (root / template.ANSWERS).read_text(), re.MULTILINE)
+    if not equals or name not in known:
+        raise Problem(f"DATA={data} is no NAME=VALUE with a NAME of: {', '.join(known)}")
 
 
 def _sections() -> dict[str, str]:
@@ -156,9 +173,9 @@ def _refresh(root: Path) -> str:
     return ""
 
 
-def by_hand(root: Path, version: str, trust: bool) -> int:
+def by_hand(root: Path, version: str, trust: bool, data: str) -> int:
     """Update, print what came of it and what to type next; give the exit code."""
-    outcome = update(root, version, trust)
+    outcome = update(root, version, trust, data)
     if not outcome.release:
         return 0
     print(f"\n{outcome.text()}")
@@ -175,6 +192,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="update")
     parser.add_argument("--version", default="", help="a release; by default the latest")
     parser.add_argument("--trust", action="store_true", help="let it run a migration's commands")
+    parser.add_argument("--data", default="", help="another answer, as NAME=VALUE")
     parser.add_argument("--begin", action="store_true", help="only bring files that are new")
     parser.add_argument("--propose", metavar="BASE", help="by a pull request to this branch")
     given = parser.parse_args(arguments)
@@ -185,7 +203,7 @@ def main(arguments: list[str]) -> None:
         elif given.propose:
             code = propose(Path.cwd(), given.propose)
         else:
-            code = by_hand(Path.cwd(), given.version, given.trust)
+            code = by_hand(Path.cwd(), given.version, given.trust, given.data)
     except Problem as problem:
         print(f"make update: {problem}", file=sys.stderr)
         code = 1
