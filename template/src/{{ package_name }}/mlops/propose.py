@@ -10,6 +10,7 @@ from .update import git, update
 
 BRANCH = "platform-update"
 ME = bot("Platform update")
+EMAIL = ME["GIT_COMMITTER_EMAIL"]
 
 
 def propose(root: Path, base: str) -> int:
@@ -20,9 +21,7 @@ def propose(root: Path, base: str) -> int:
     """
     began, here = git(root, "rev-parse", "HEAD").strip(), git(root, "branch", "--show-current")
     before = pushed(root, BRANCH)
-    if before and set(git(root, "log", "--format=%ce", f"{began}..{before}").split()) - {
-        ME["GIT_COMMITTER_EMAIL"]
-    }:
+    if before and set(git(root, "log", "--format=%ce", f"{began}..{before}").split()) - {EMAIL}:
         print(f"{BRANCH} holds commits of others, so it stays: merge it, or delete the branch.")
         return 0
     outcome = update(root)

@@ -88,10 +88,9 @@ class Request:
 
 
 def bot(name: str) -> dict[str, str]:
-    """The variables by which git takes a commit for one of a job's, such as "Platform update"."""
-    email = f"{name.lower().replace(' ', '-')}@mlops.invalid"
-    parts = {"NAME": name, "EMAIL": email}
-    return {f"GIT_{who}_{p}": parts[p] for who in ("AUTHOR", "COMMITTER") for p in parts}
+    """The variables by which git takes a commit for a job's own."""
+    parts = {"NAME": name, "EMAIL": f"{name.lower().replace(' ', '-')}@mlops.invalid"}
+    return {f"GIT_{who}_{key}": parts[key] for who in ("AUTHOR", "COMMITTER") for key in parts}
 
 
 def pushed(root: Path, branch: str) -> str:

@@ -127,6 +127,7 @@ def update(root: Path, version: str = "", trust: bool = False, data: str = "") -
 def _check(root: Path, data: str) -> None:
     """Raise a Problem where it answers no question: Copier would pass over it."""
     name, equals, _ = data.partition("=")
+    template.answer(root, "_commit")
     known = re.findall(r"^([a-z]\w*):", (root / template.ANSWERS).read_text(), re.MULTILINE)
     if not equals or name not in known:
         raise Problem(f"DATA={data} is no NAME=VALUE with a NAME of: {', '.join(known)}")
