@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import streamlit as st
+from pandera.typing.pandas import Series
 from streamlit.testing.v1 import AppTest
 
 Draw = Callable[[str], AppTest]
@@ -125,6 +126,49 @@ def test_without_the_data_it_explains_what_the_model_was_judged_on(
         monkeypatch.setitem(rows.SOURCES, name, (tmp_path, "*.parquet"))
     page = draw("explain")
     assert page.selectbox[0].options == ["reference"]
+    assert page.metric
+
+
+@pytest.mark.parametrize("platform", ["this", "older"])
+def test_a_version_is_explained_by_the_code_that_it_was_registered_with(
+    mlops: Any, draw: Draw, registered: Any, monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
+    """Its code knows no column that came later; an older platform's has no `explain`."""
+    page = draw("explain")
+    said, drawn = [metric.value for metric in page.metric], page.get("arrow_vega_lite_chart")
+    team, schema = mlops("contract").model(), mlops("contract").schema()
+
+    class Newer(schema.Features):  # type: ignore[misc, name-defined]
+        """The inputs, and one more."""
+
+        newer: Series[int]
+
+    monkeypatch.setattr(schema, "Features", Newer)
+    for name in ("load", "predict", "explain"):
+        monkeypatch.setattr(team, name, lambda *_, name=name: pytest.fail(f"{name} was asked"))
+    loaded = mlops("dashboard.model").loaded(mlops("dashboard.model").version())
+    if platform == "older":
+        monkeypatch.delattr(type(loaded), "explain")
+    _well(page.run())
+    assert [metric.value for metric in page.metric] == said
+    assert len(page.get("arrow_vega_lite_chart")) == len(drawn)
+    page.selectbox[0].select("reference")
+    _well(page.run())
+    assert page.metric
+    assert not page.info
+
+
+def test_rows_that_lack_what_the_model_takes_are_said(
+    mlops: Any, draw: Draw, registered: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = next(iter(mlops("contract").schema().Features.to_schema().columns))
+    older = mlops("dataset").read("test").drop(columns=name)
+    mlops("tables").write(older, tmp_path / "test.parquet")
+    monkeypatch.setitem(mlops("dashboard.rows").SOURCES, "test set", (tmp_path, "*.parquet"))
+    page = draw("explain")
+    assert name in page.info[0].value
+    page.selectbox[0].select("reference")
+    _well(page.run())
     assert page.metric
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pandera.typing.pandas import Series
 from prometheus_client.parser import text_string_to_metric_families
 
 DRAWS = 200
@@ -84,6 +85,7 @@ def test_a_day_is_compared_whole(mlops: Any, drift: Any, published: dict[str, An
     for column in schema.Features.to_schema().columns:
         assert [name for name in found["inputs"] if name.split(" (")[0] == column]
     assert found["quality"], "the examples of the published days are known"
+    assert not found["unjudged"]
     page = mlops("drift").REPORT.read_text()
     assert page.count("<svg") > 1
     assert not re.search(r"<(link|script|img)|src=|@import|href=\"http", page)
@@ -161,12 +163,58 @@ def test_words_and_texts_have_a_distance(mlops: Any) -> None:
     assert other["text (words)"].moved
 
 
-def test_few_rows_are_not_judged(drift: Any, usual: pd.DataFrame) -> None:
-    found = drift(usual.head(3).assign(**{str(usual.columns[0]): None}))
-    assert not found["judged"]
-    assert found["moved"] == [
-        line for line in found["moved"] if line.split()[0] in found["quality"]
+@pytest.mark.parametrize("labels", [False, True])
+def test_of_few_rows_the_labels_of_a_week_are_judged_alone(
+    mlops: Any,
+    drift: Any,
+    usual: pd.DataFrame,
+    labels: bool,
+    edit_params: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    examples, predictions = mlops("reference").read(mlops("production").REFERENCE)
+    newest = examples["event_timestamp"].max()
+    week = examples.assign(event_timestamp=newest + pd.Timedelta(days=1)), predictions
+    monkeypatch.setattr(mlops("observed"), "labelled", lambda *_: week if labels else None)
+    monkeypatch.setattr(
+        mlops("contract").metrics(),
+        "score",
+        lambda examples, predictions: {"new": float(examples["event_timestamp"].max() > newest)},
+    )
+    params = Path("params.yaml").read_text()
+    try:
+        edit_params(monitor={"retrain": f"touch {tmp_path}/retrained"})
+        found = drift(usual.head(3).assign(**{str(usual.columns[0]): None}))
+    finally:
+        Path("params.yaml").write_text(params)
+    assert found["judged"] is labels
+    assert [line.split()[0] for line in found["moved"]] == ["new"] * labels
+    assert (tmp_path / "retrained").exists() is labels
+    assert [line.split(":")[0] for line in found["unjudged"]] == [
+        "inputs and predictions",
+        *["quality"] * (not labels),
     ]
+    with mlops("tracking").connected() as client:
+        (run,) = client.search_runs(
+            [mlops("tracking").experiment(client)], f"tags.drift = '{found['date']}'"
+        )
+    assert run.data.metrics["drift.judged"] == labels
+
+
+def test_metrics_that_the_model_in_production_cannot_have_are_said(
+    mlops: Any, drift: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        mlops("contract").metrics(),
+        "score",
+        lambda examples, predictions: {"error": predictions["a new name"].mean()},
+    )
+    found = drift()
+    assert found["judged"]
+    assert not found["quality"]
+    (line,) = found["unjudged"]
+    assert "'a new name'" in line
 
 
 def test_a_version_without_a_reference_is_one_line(
@@ -280,3 +328,47 @@ def test_monitor_says_where_the_report_is(mlops: Any, drift: Any) -> None:
     assert done.returncode == 0, done.stderr
     assert mlops("drift").REPORT.resolve().as_uri() in done.stdout
     assert json.loads(mlops("drift").DRIFT.read_text())["date"] in done.stdout
+
+
+def test_a_column_that_came_after_the_model_is_named_and_not_judged(
+    mlops: Any,
+    drift: Any,
+    raw: dict[str, pd.DataFrame],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A week of it: the days before the column came are published without."""
+    team, schema = mlops("contract").features(), mlops("contract").schema()
+    asked = mlops("contract").requests(raw, mlops("features").section())
+    *_, before, day = sorted(asked["event_timestamp"].dt.date.unique())
+
+    def publish(day: Any) -> None:
+        monkeypatch.setenv("MLOPS_DATE", str(day))
+        mlops("rows").run(1)
+        mlops("score").run(0)
+        mlops("publish").run()
+
+    publish(before)
+
+    class Newer(schema.Features):  # type: ignore[misc, name-defined]
+        """The inputs, and one more."""
+
+        newer: Series[int]
+
+    monkeypatch.setattr(schema, "Features", Newer)
+    for name in ("requests", "examples"):
+        monkeypatch.setattr(team, name, _newer(getattr(team, name, team.examples)), raising=False)
+    publish(day)
+    found = drift()
+    assert found["judged"]
+    assert found["quality"]
+    assert found["inputs"]
+    assert "newer" not in found["inputs"]
+    (line,) = found["unjudged"]
+    assert line.startswith("newer: ")
+    assert line in capsys.readouterr().out
+    assert line in mlops("drift").REPORT.read_text()
+
+
+def _newer(given: Any) -> Any:
+    return lambda raw, params: given(raw, params).assign(newer=1)

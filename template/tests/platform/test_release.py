@@ -62,7 +62,7 @@ esac
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A store of MLflow with the versions of GATES, and two days of the first one's batch."""
+    """A store of MLflow with the versions of GATES, and days of two versions' batches."""
     import mlflow
 
     folder = tmp_path_factory.mktemp("registry")
@@ -80,6 +80,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> str:
     for day, moved in DRIFT.items():
         run = client.create_run(experiment, tags={"drift": day, "drift_version": "1"})
         client.log_metric(run.info.run_id, "drift.moved", moved)
+    run = client.create_run(experiment, tags={"drift": "2013-12-31", "drift_version": "9"})
+    for name in ("moved", "judged"):
+        client.log_metric(run.info.run_id, f"drift.{name}", 0)
     return uri
 
 
@@ -604,7 +607,7 @@ def test_status_says_what_runs_where(
     assert staging["version"] == "1"
     assert staging["model_digest"] == _digest("1")
     assert staging["gate"] == "passed"
-    assert staging["drift"] == {"date": "2013-12-30", "moved": 2}
+    assert staging["drift"] == {"date": "2013-12-30", "judged": True, "moved": 2}
     assert staging["images"] == {name: IMAGES[name] for name in IMAGES if name != "notebook"}
     assert staging["since"]
     assert staging["commit"] == _git("rev-parse", "main", at="../server").strip()
@@ -619,6 +622,7 @@ def test_status_says_what_runs_where(
         f"pipeline {'1' * 12}, serve {'2' * 12}, dashboard {'3' * 12}, engine {'5' * 12}",
     ]
     assert rows[1][:3] == ["prod", "9", "unknown version"]
+    assert rows[1][4] == "not judged on 2013-12-31"
 
 
 def _model(folder: Path, number: str) -> Path:

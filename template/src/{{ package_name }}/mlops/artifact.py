@@ -30,7 +30,8 @@ def code_of(folder: Path) -> Path:
 def load(folder: Path, name: str, digest: str = "") -> Any:
     """Load a model by the code that it was registered with, whatever this repo's is now.
 
-    That code becomes the package `name`, beside this one: the team's imports are relative.
+    That code becomes the package `name`, beside this one: the team's imports are relative. What
+    was loaded under that name before is forgotten.
 
     Raises:
         Problem: the files are not those of `digest`, where one is given; or the code that predicts
@@ -47,6 +48,9 @@ def load(folder: Path, name: str, digest: str = "") -> Any:
     )
     assert spec
     assert spec.loader
+    for known in [each for each in sys.modules if each == name or each.startswith(f"{name}.")]:
+        del sys.modules[known]
+    importlib.invalidate_caches()
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
     module = str(_flavor(folder)["loader_module"]).partition(".")[2]

@@ -34,6 +34,10 @@ class Moved:
     """What is wrong, or nothing."""
 
 
+class Unjudged(Exception):
+    """What cannot be held against the reference: the reason."""
+
+
 class Params(Thresholds):
     """The section `monitor` of params.yaml; it may be left out."""
 
@@ -52,6 +56,7 @@ def run() -> None:
     kept, current = reference.read(production.REFERENCE), observed.day(published["rows"])
     found = {name: published[name] for name in ("date", "name", "version", "rows")}
     found |= {"judged": False, "inputs": {}, "predictions": {}, "quality": {}, "moved": []}
+    found["unjudged"] = [f"version {found['version']} has no reference: register anew"]
     if kept:
         found |= judge(kept, current, published, limits)
     files.write_json(DRIFT, found)
@@ -72,15 +77,12 @@ def show() -> None:
     if not DRIFT.exists():
         raise Problem("no batch has been judged yet: type `make batch`")
     found = files.read_json(DRIFT)
-    title = f"{found['date']}, {found['rows']:,} rows, version {found['version']}"
-    if not found["judged"]:
-        print(f"{title}: no reference or too few rows, so drift is not judged; register anew")
-        return
-    print(f"{title}: {'drift' if found['moved'] else 'no drift'}")
+    verdict = ("drift" if found["moved"] else "no drift") if found["judged"] else "not judged"
+    print(f"{found['date']}, {found['rows']:,} rows, version {found['version']}: {verdict}")
     for line in found["moved"]:
         print(f"  {line}")
-    if not found["quality"]:
-        print("  the quality is not known: no labels have arrived")
+    for line in found.get("unjudged", []):  # a comparison of an older platform has none
+        print(f"  not judged: {line}")
     print(f"Open in a browser:  {REPORT.resolve().as_uri()}")
 
 
@@ -88,16 +90,23 @@ def judge(
     kept: observed.Judged, current: pd.DataFrame, published: dict[str, Any], limits: Params
 ) -> dict[str, Any]:
     """Compare the inputs, the predictions and, where labels are known, the quality."""
-    examples, predictions = kept
-    own, rows = parts(examples["event_timestamp"], len(current)), len(current)
-    usual = views(compared(kept), own, rows, limits)
+    before, rows = compared(kept), len(current)
+    usual = views(before, parts(kept[0]["event_timestamp"], rows), rows, limits)
     columns = compare(usual, current, limits)
-    predicted = [name for name, view in usual.items() if view.column in predictions]
+    predicted = [name for name, view in usual.items() if view.column in kept[1]]
     findings: dict[str, dict[str, Any]] = {
         "inputs": {name: columns[name] for name in columns if name not in predicted},
         "predictions": {name: columns[name] for name in predicted},
-        "quality": quality(kept, observed.labelled(published, limits.days), limits),
+        "quality": {},
     }
+    unjudged = [f"{name}: the reference does not have it" for name in current if name not in before]
+    if rows < limits.min_rows:
+        least = f"monitor.min_rows in params.yaml is {limits.min_rows}"
+        unjudged.append(f"inputs and predictions: there are {rows} rows, and {least}")
+    try:
+        findings["quality"] = quality(kept, observed.labelled(published, limits.days), limits)
+    except Unjudged as reason:
+        unjudged.append(f"quality: {reason}")
     moved = [
         f"{name} {each.moved}"
         for kind in findings.values()
@@ -108,29 +117,42 @@ def judge(
         kind: {name: asdict(each) for name, each in found.items()}
         for kind, found in findings.items()
     }
-    return {**as_json, "moved": moved, "judged": len(current) >= limits.min_rows}
+    judged = rows >= limits.min_rows or bool(findings["quality"])
+    return {**as_json, "moved": moved, "unjudged": unjudged, "judged": judged}
 
 
 def compared(kept: observed.Judged) -> pd.DataFrame:
-    """Give the inputs beside the predictions; a label may have the name of one of these."""
+    """Give the inputs beside the predictions; a label may have the name of one of these.
+
+    An input that came after the model was registered is not among them.
+    """
     examples, predictions = kept
-    inputs = examples[[*contract.schema().Features.to_schema().columns]]
-    return pd.concat([inputs, predictions], axis=1)
+    names = contract.schema().Features.to_schema().columns
+    return pd.concat([examples[[name for name in names if name in examples]], predictions], axis=1)
 
 
 def quality(kept: observed.Judged, now: observed.Judged | None, limits: Params) -> dict[str, Moved]:
-    """Hold the metrics against those of the reference; its own days say what is usual."""
-    if now is None or len(now[0]) < limits.min_rows:
-        return {}
-    score = contract.metrics().score
-    whole, values = score(*kept), score(*now)
-    own = parts(kept[0]["event_timestamp"], len(now[0]), limits.days)
-    spans = [score(*(table.iloc[part] for table in kept)) for part in own]
+    """Hold the metrics against those of the reference; its own days say what is usual.
+
+    Raises:
+        Unjudged: labels are too few, or the metrics of now ask for what the model's time had not.
+    """
+    known = len(now[0]) if now else 0
+    if now is None or known < limits.min_rows:
+        least = f"monitor.min_rows in params.yaml is {limits.min_rows}"
+        raise Unjudged(f"labels of {known} rows have arrived, and {least}")
+    score, own = contract.metrics().score, parts(kept[0]["event_timestamp"], known, limits.days)
+    try:
+        whole, values = score(*kept), score(*now)
+        spans = [score(*(table.iloc[part] for table in kept)) for part in own]
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise Unjudged(f"metrics.score cannot judge this version ({reason})") from error
     found, names = {}, sorted(values.keys() & whole.keys())
     for name in names:
         gaps = [abs(each[name] - whole[name]) for each in spans if name in each]
-        known = [gap for gap in gaps if math.isfinite(gap)]
-        bound = limits.bound(known, [], 0.0, len(names)) if known else math.inf
+        usual = [gap for gap in gaps if math.isfinite(gap)]
+        bound = limits.bound(usual, [], 0.0, len(names)) if usual else math.inf
         far = abs(values[name] - whole[name]) > bound
         moved = f"is {values[name]:.4f}, usually {whole[name]:.4f}" if far else ""
         found[name] = Moved(values[name], whole[name], bound, moved)

@@ -51,7 +51,7 @@ def registered(found: Found) -> CollectorRegistry:
     gauge("batch_rows", "Rows of the latest batch.").labels(model).set(found["rows"])
     done = gauge("batch_timestamp_seconds", "When the latest batch was published.")
     done.labels(model).set(time.time())
-    gauge("drift_judged", "1 where there was a reference.").labels(model).set(found["judged"])
+    gauge("drift_judged", "1 where something was held against a reference.").labels(model).set(found["judged"])
     distance = gauge("drift_distance", "Of a column from the reference.", "kind", "name")
     bound = gauge("drift_bound", "Above it there is drift.", "kind", "name")
     missing = gauge("drift_missing_ratio", "Share of missing values.", "kind", "name")
@@ -79,7 +79,8 @@ def to_mlflow(found: Found, artifacts: list[Path]) -> None:
     tags = {"drift": found["date"], "drift_version": str(found["version"])}
     wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
     now = int(time.time() * 1000)
-    values = {"drift.moved": len(found["moved"]), "drift.rows": found["rows"]}
+    values = {f"drift.{name}": found[name] for name in ("judged", "rows")}
+    values["drift.moved"] = len(found["moved"])
     for kind in ("inputs", "predictions"):
         for name, each in found[kind].items():
             values[f"drift.{kind}.{name}"] = each["distance"]

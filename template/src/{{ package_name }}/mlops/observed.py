@@ -46,6 +46,8 @@ def labelled(published: dict[str, Any], days: int) -> Judged | None:
     known = known[(when > last - timedelta(days=days)) & (when <= last)]
     said = _published(published, last - timedelta(days=days), last)
     predicted = [str(name) for name in said if name not in keys]
+    # A day that was published before a column was there has nothing in it.
+    said = said.dropna(subset=[name for name in keys if known[name].notna().all()])
     said = said.astype({name: known[name].dtype for name in keys})
     said = said.rename(columns={name: reference.PREDICTED + name for name in predicted})
     both = known.drop_duplicates(keys, keep=False).merge(

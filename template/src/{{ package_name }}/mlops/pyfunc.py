@@ -20,6 +20,10 @@ class Model:
         """Give the predictions (schema.Predictions), a row a row."""
         return self._team.predict(self._model, rows)
 
+    def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Give each feature's contribution to each prediction, a column a feature."""
+        return self._team.explain(self._model, rows)
+
     def row_predictor(self) -> contract.RowPredictor | None:
         """Give the team's faster way for one row, if it has one."""
         return contract.row_predictor(self._model)

@@ -61,19 +61,26 @@ def _drift(version: str) -> dict[str, Any] | None:
         )
     if not runs:
         return None
-    return {"date": runs[0].data.tags["drift"], "moved": int(runs[0].data.metrics["drift.moved"])}
+    tags, metrics = runs[0].data.tags, runs[0].data.metrics
+    judged = bool(metrics.get("drift.judged", 1))  # a comparison of an older platform has none
+    return {"date": tags["drift"], "judged": judged, "moved": int(metrics["drift.moved"])}
 
 
 def _row(found: dict[str, Any]) -> tuple[str, ...]:
-    drift = found["drift"]
     return (
         found["environment"],
         found["version"] or "-",
         found["gate"] or "-",
         _age(found["since"]),
-        f"{drift['moved'] or 'none'} on {drift['date']}" if drift else "-",
+        _said(found["drift"]),
         ", ".join(f"{name} {its[-64:][:12]}" for name, its in found["images"].items()) or "-",
     )
+
+
+def _said(drift: dict[str, Any] | None) -> str:
+    if not drift:
+        return "-"
+    return f"{(drift['moved'] or 'none') if drift['judged'] else 'not judged'} on {drift['date']}"
 
 
 def _age(since: str | None) -> str:

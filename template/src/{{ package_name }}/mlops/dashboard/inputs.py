@@ -1,4 +1,4 @@
-"""A widget for each of the model's inputs, by the team's schema."""
+"""A widget for each of the model's inputs, by the schema that it was registered with."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 from pandera.api.pandas.components import Column
 
-from .. import contract
+from . import model
 
 ACROSS = 2
 WORDS = 200
@@ -21,7 +21,7 @@ def edit(row: pd.Series, rows: pd.DataFrame, key: str) -> dict[str, Any]:
         rows: those that it was chosen from; they tell which words there are.
         key: another row's widgets have another.
     """
-    columns = contract.schema().Features.to_schema().columns
+    columns = model.inputs().to_schema().columns
     areas, edited = st.columns(ACROSS), {}
     for number, (name, column) in enumerate(columns.items()):
         with areas[number % ACROSS]:

@@ -1,17 +1,22 @@
-"""The model in production, fetched once a version."""
+"""The model in production, fetched once a version, and run by the code it was registered with."""
 
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pandas as pd
 import streamlit as st
+from pandera.pandas import DataFrameModel
 
-from .. import artifact, contract, production
+from .. import artifact, production
 from .history import SECONDS
 
 # In an image the repo's folder cannot be written to.
 _SCRATCH = TemporaryDirectory(prefix="mlops-dashboard-")
 FOLDER = Path(_SCRATCH.name) / "model"
+NAME = "mlops_explained"
+"""The package that its code becomes."""
 
 
 @st.cache_data(ttl=SECONDS, show_spinner=False)
@@ -22,6 +27,19 @@ def version() -> str:
 
 @st.cache_resource(max_entries=1, show_spinner="Fetching the model in production")
 def loaded(_version: str) -> Any:
-    """The version, as the team's load gives it."""
+    """The version, as MLflow loads it."""
     production.run(FOLDER)
-    return contract.model().load(artifact.files_of(FOLDER))
+    return artifact.load(FOLDER, NAME)
+
+
+def inputs() -> type[DataFrameModel]:
+    """What the version that is loaded takes: its own schema's Features."""
+    found: type[DataFrameModel] = import_module(f"{NAME}.schema").Features
+    return found
+
+
+def explain(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
+    """The contributions, by the version's own code; an older platform's says it less openly."""
+    own = getattr(model, "explain", None)
+    found: pd.DataFrame = own(rows) if own else model._team.explain(model._model, rows)
+    return found

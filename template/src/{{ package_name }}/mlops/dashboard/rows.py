@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from .. import contract, files, predict, reference, tables
+from .. import files, predict, reference, tables
 from ..errors import Problem
 from . import model
 
@@ -30,16 +30,23 @@ def sources() -> list[str]:
 def read(source: str) -> pd.DataFrame:
     """Give the model's inputs: the first rows of each file, as many as its writer put in a group.
 
-    The same object comes back while the files stay as they are: do not write to it.
+    The same object comes back while files and version stay as they are: do not write to it.
     """
     paths = _paths(source)
-    return _read(paths, max(path.stat().st_mtime for path in paths))
+    return _read(paths, max(path.stat().st_mtime for path in paths), model.version())
 
 
 def typed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Give the model's inputs alone, held against the team's schema."""
-    schema = contract.schema().Features
-    return tables.check(rows[[*schema.to_schema().columns]], schema, "the row")
+    """Give the model's inputs alone, held against the schema that it was registered with.
+
+    Raises:
+        Problem: a value breaks it; or the rows, made by other code, lack a column.
+    """
+    schema = model.inputs()
+    names = [*schema.to_schema().columns]
+    if missing := [name for name in names if name not in rows]:
+        raise Problem(f"these rows have no {', '.join(missing)}, which the model in production takes")
+    return tables.check(rows[names], schema, "the row")
 
 
 def _paths(source: str) -> list[Path]:
@@ -48,5 +55,5 @@ def _paths(source: str) -> list[Path]:
 
 
 @st.cache_resource(max_entries=len(SOURCES), show_spinner="Reading the rows")
-def _read(paths: list[Path], changed: float) -> pd.DataFrame:
+def _read(paths: list[Path], changed: float, version: str) -> pd.DataFrame:
     return typed(pd.concat([next(predict.groups(path)) for path in paths], ignore_index=True))

@@ -49,8 +49,10 @@ def _days(table: str) -> pd.DataFrame:
 @st.cache_data(ttl=SECONDS, show_spinner="Reading the day's predictions")
 def _summary(table: str, day: str) -> tuple[int, list[str], dict[str, pd.DataFrame]]:
     """Give the number of rows, the models' versions, and the counts of each prediction."""
-    names = [*contract.schema().Predictions.to_schema().columns]
-    found = DeltaTable(table).to_pandas(
+    wanted, published = contract.schema().Predictions.to_schema().columns, DeltaTable(table)
+    there = {field.name for field in published.schema().fields}  # of older versions, too
+    names = [name for name in wanted if name in there]
+    found = published.to_pandas(
         partitions=[("date", "=", day)], columns=[*names, "model_version"]
     )
     versions = sorted(found["model_version"].unique(), key=int)

@@ -32,8 +32,10 @@ def show() -> None:
 
 def _verdict(found: dict[str, Any]) -> None:
     if not found["judged"]:
-        st.info("Too few rows, or nothing to hold them against: drift is not judged.")
+        st.info("Drift is not judged.")
     elif found["moved"]:
         st.warning("\n".join(["There is drift:", "", *(f"- {line}" for line in found["moved"])]))
     else:
         st.success("There is no drift.")
+    if lines := found.get("unjudged"):  # a comparison of an older platform has none
+        st.caption("\n".join(["Not judged:", "", *(f"- {line}" for line in lines)]))

@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ... import contract
 from .. import charts, inputs, model, rows
 
 TITLE, ICON, PLACE = "Explain and what-if", ":material/tune:", 2
@@ -37,9 +36,9 @@ def _answer(loaded: Any, both: pd.DataFrame) -> None:
     changed = not both.head(1).equals(both.tail(1).set_axis([0]))
     kept = both if changed else both.head(1)
     st.subheader("What the model says")
-    _predictions(contract.model().predict(loaded, kept))
+    _predictions(loaded.predict(kept))
     st.subheader("Why")
-    parts = contract.model().explain(loaded, kept).T
+    parts = model.explain(loaded, kept).T
     parts.columns = pd.Index(["as it was", "as edited"][: len(kept)])
     st.altair_chart(charts.contributions(parts))
 
