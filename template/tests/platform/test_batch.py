@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -228,20 +229,37 @@ def test_days_that_cannot_be_run_are_one_clear_line(
         mlops("batch").run(*words)
 
 
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [
+        ("rows", "2013-02-02 is not published: see above; to leave it out, type {}"),
+        ("drift", "2013-02-02 is published, .*type `make batch DATE=2013-02-02`; to go on, type {}"),
+    ],
+)
 def test_a_range_ends_at_the_first_day_that_fails_and_says_how_to_go_on(
-    mlops: Any, monkeypatch: pytest.MonkeyPatch
+    mlops: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str, said: str
 ) -> None:
+    """The day was published before, too; that is not what failed now."""
     asked: list[str] = []
+    published = mlops("batch").PUBLISHED
+    monkeypatch.chdir(tmp_path)
+    mlops("files").write_json(published, {"date": "2013-02-02", "table": 0})
 
     def repro(_: Any, env: dict[str, str], **__: Any) -> subprocess.CompletedProcess[str]:
         asked.append(env["MLOPS_DATE"])
-        return subprocess.CompletedProcess([], int(asked[-1] == "2013-02-02"))
+        failed = asked[-1] == "2013-02-02"
+        if not failed or fails == "drift":
+            mlops("files").write_json(published, {"date": asked[-1], "table": len(asked)})
+        return subprocess.CompletedProcess([], int(failed))
 
     monkeypatch.setattr(mlops("batch").subprocess, "run", repro)
-    said = "2013-02-02 is not published: see above; .*FROM=2013-02-03 TO=2013-02-04"
+    said = said.format("FROM=2013-02-03 TO=2013-02-04")
     with pytest.raises(mlops("errors").Problem, match=said):
         mlops("batch").run("", "2013-02-01", "2013-02-04")
     assert asked == ["2013-02-01", "2013-02-02"]
+    with pytest.raises(mlops("errors").Problem, match=f"{said.split(';')[0]}.*") as one:
+        mlops("batch").run("2013-02-02", "", "")
+    assert "FROM" not in str(one.value)
 
 
 def test_only_the_bytes_that_were_registered_are_used(
@@ -274,6 +292,25 @@ def test_only_the_bytes_that_were_registered_are_used(
 def test_few_rows_leave_shards_empty(mlops: Any, dataset: dict[str, pd.DataFrame]) -> None:
     folder = Path("shards")
     folder.mkdir()
-    mlops("rows").write([dataset["test"].head(1)], folder, SHARDS)
+    mlops("rows").write([rows := dataset["test"].head(1)], folder, SHARDS, rows)
     sizes = [len(mlops("tables").read(folder / f"{shard}.parquet")) for shard in range(SHARDS)]
     assert sizes == [1, 0, 0]
+
+
+@pytest.mark.parametrize("known", ["of a later part", "of none"])
+def test_a_text_that_a_whole_part_lacks_is_a_text(
+    mlops: Any, dataset: dict[str, pd.DataFrame], tmp_path: Path, known: str
+) -> None:
+    rows = dataset["test"].head(4).assign(note=None, source=None)
+    if known == "of a later part":
+        rows.loc[rows.index[3], "note"] = "late"
+    parts = [rows.head(2), rows.tail(2)]
+    parts[1] = parts[1].assign(source=rows["note"])  # as a feature, no request has it
+    mlops("rows").write(parts, tmp_path, 2, rows.drop(columns="source"))
+    for number, part in enumerate(parts):
+        file = tmp_path / f"{number}.parquet"
+        pd.testing.assert_frame_equal(
+            mlops("tables").read(file), part.reset_index(drop=True), check_dtype=False
+        )
+        schema = pq.read_schema(file)
+        assert [str(schema.field(name).type) for name in ("note", "source")] == ["string"] * 2

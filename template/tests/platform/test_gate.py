@@ -125,6 +125,10 @@ def test_from_the_gate_to_the_registry_and_back(
     assert mlops("tracking").champion().version == 1
     # Nor is it the same to predict by other code.
     assert Path("champion", "model.py").exists()
+    with monkeypatch.context() as patch:  # what the champion predicts had another name
+        patch.setattr(mlops("contract").metrics(), "score", lambda _, said: {metric: said["new"]})
+        with pytest.raises(problem, match=r"champion \(version 1\).*'new'.*empty gate\.champion"):
+            gate.run()
     with monkeypatch.context() as patch:
         patch.setattr(gate, "champion_scores", lambda _: pytest.fail("the champion was run"))
         edit_params(gate={})

@@ -122,9 +122,10 @@ def champion_scores(champion: Any) -> dict[str, float]:
         tables.write(test, rows)
         try:
             registered.by_own_code(tracking.download(champion, Path(scratch)), rows, out)
-        except Problem as problem:
+            return contract.metrics().score(test, tables.read(out))
+        except Exception as error:  # what it predicts need not have the names of now
+            reason = error if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
             raise Problem(
-                f"the champion (version {champion.version}): {problem};"
+                f"the champion (version {champion.version}) cannot be judged: {reason};"
                 " empty gate.champion in params.yaml to register without comparing"
-            ) from None
-        return contract.metrics().score(test, tables.read(out))
+            ) from error

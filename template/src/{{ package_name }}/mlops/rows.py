@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -35,7 +36,7 @@ def run(shards: int) -> None:
     with files.replacing(ROWS) as folder:
         with tempfile.TemporaryDirectory() as scratch:
             features.write(raw, values, Path(scratch))
-            write(joined(requests, Path(scratch), shards), folder, shards)
+            write(joined(requests, Path(scratch), shards), folder, shards, requests)
         files.write_json(folder / ABOUT.name, about)
     print(f"{day}: {len(requests):,} rows in {shards} shards")
 
@@ -52,17 +53,33 @@ def joined(requests: pd.DataFrame, sources: Path, shards: int) -> Iterator[pd.Da
             yield tables.check(part, schema, "the rows")
 
 
-def write(parts: Iterable[pd.DataFrame], folder: Path, shards: int) -> None:
-    """Deal the parts out to the shards' files, a row group a part; a shard may be empty."""
-    folder = folder.resolve()
+def write(
+    parts: Iterable[pd.DataFrame], folder: Path, shards: int, requests: pd.DataFrame
+) -> None:
+    """Deal the parts out to the shards' files, a row group a part; a shard may be empty.
+
+    All have the types of the first part, and where that has no value, of the whole day's requests.
+    """
+    paths = [folder.resolve() / f"{shard}.parquet" for shard in range(shards)]
+    first = next(remaining := iter(parts))  # Feast's join is in another folder from here on
+    schema = _schema(first, requests)
     with ExitStack() as stack:
-        writers: list[pq.ParquetWriter] = []
-        for number, part in enumerate(parts):
-            table = pa.Table.from_pandas(part, preserve_index=False)
-            if not writers:
-                names = (folder / f"{shard}.parquet" for shard in range(shards))
-                writers = [stack.enter_context(pq.ParquetWriter(n, table.schema)) for n in names]
+        writers = [stack.enter_context(pq.ParquetWriter(path, schema)) for path in paths]
+        for number, part in enumerate(chain([first], remaining)):
+            table = pa.Table.from_pandas(part, schema, preserve_index=False)
             writers[number % shards].write_table(table, GROUP)
+
+
+def _schema(part: pd.DataFrame, requests: pd.DataFrame) -> pa.Schema:
+    """The types of the columns; of one without any value pandas does not know that it is text."""
+    schema = pa.Schema.from_pandas(part, preserve_index=False)
+    for place, field in enumerate(schema):
+        if pa.types.is_null(field.type):
+            values = requests[field.name] if field.name in requests else []
+            known = pa.array(values, from_pandas=True).type
+            kind = pa.string() if pa.types.is_null(known) else known
+            schema = schema.set(place, field.with_type(kind))
+    return schema
 
 
 def of_a_day(requests: pd.DataFrame) -> tuple[pd.DataFrame, date]:
