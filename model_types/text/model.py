@@ -139,7 +139,7 @@ def normalise(text: object) -> str:
         if decoded == plain:
             break
         plain = decoded
-    return unicodedata.normalize("NFKC", plain).lower()
+    return unicodedata.normalize("NFKC", plain).lower()[:LIMIT]  # one character may become 18
 
 
 def _inputs(rows: pd.DataFrame) -> sparse.csr_matrix:

@@ -88,7 +88,7 @@ test_too_old_in_redis = local.test_a_feature_older_than_its_ttl_counts_as_missin
 
 @pytest.mark.parametrize("failure", ["away", "hung"])
 def test_without_redis_defaults_answer_until_it_is_back(
-    mlops: Any, serve: Any, redis: Redis, trained: Any,
+    mlops: Any, serve: Any, redis: Redis, trained: Any, raw: dict[str, pd.DataFrame],
     asked: pd.DataFrame, joined: pd.DataFrame, now: Any, failure: str,
 ) -> None:  # fmt: skip
     service = serve()
@@ -114,7 +114,7 @@ def test_without_redis_defaults_answer_until_it_is_back(
 
     if failure == "away":
         redis.start()
-        mlops("serving.online").materialize(now)
+        local._materialize(mlops, raw, now)
     else:
         redis.process.send_signal(signal.SIGCONT)
     lookups.timeout = 30

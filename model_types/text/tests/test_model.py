@@ -76,6 +76,10 @@ def test_a_text_is_read_to_its_limit(fitted: lgb.Booster, rows: pd.DataFrame) ->
     assert model.predict(fitted, row).equals(model.predict(fitted, longer))
 
 
+def test_what_its_characters_stand_for_is_read_to_the_limit_too() -> None:
+    assert len(model.normalise("\ufdfa" * model.LIMIT)) == model.LIMIT
+
+
 def test_what_is_missing_is_empty(fitted: lgb.Booster, rows: pd.DataFrame) -> None:
     texts = ["path", "query", "body", "user_agent"]
     missing, empty = rows.head(2).copy(), rows.head(2).copy()

@@ -233,7 +233,10 @@ def test_days_that_cannot_be_run_are_one_clear_line(
     ("fails", "said"),
     [
         ("rows", "2013-02-02 is not published: see above; to leave it out, type {}"),
-        ("drift", "2013-02-02 is published, .*type `make batch DATE=2013-02-02`; to go on, type {}"),
+        (
+            "drift",
+            "2013-02-02 is published, .*type `make batch DATE=2013-02-02`; to go on, type {}",
+        ),
     ],
 )
 def test_a_range_ends_at_the_first_day_that_fails_and_says_how_to_go_on(

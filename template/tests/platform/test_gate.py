@@ -35,6 +35,16 @@ def test_a_broken_rule_names_value_bound_and_distance(mlops: Any) -> None:
     assert all(number in said for number in ("0.5000", "0.2500", "0.75"))
 
 
+def test_a_dependency_of_other_machines_is_no_requirement(
+    mlops: Any, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["pandas[parquet]>=2", "pywin32>=300; sys_platform == 'win32'", "gone; extra == 'x'"]
+    given = mlops("settings").settings().model_copy(update={"dependencies": lines})
+    monkeypatch.setattr(mlops("register"), "settings", lambda: given)
+    (line,) = mlops("register").requirements()
+    assert line.startswith("pandas==")
+
+
 def test_a_value_that_is_no_number_breaks_every_bound(mlops: Any) -> None:
     assert mlops("gate").Bound(min=0).broken_by(float("nan"))
     assert mlops("gate").Bound(max=0).broken_by(float("nan"))
@@ -146,7 +156,7 @@ def test_from_the_gate_to_the_registry_and_back(
     assert mlops("tracking").champion().version == 3
     code.write_text(before)
     scores = files.read_json(files.METRICS)
-    files.write_json(files.METRICS, scores | {"later": 0.5})
+    files.write_json(files.METRICS, scores | {"later@10": 0.5})
     register.run()
     assert mlops("tracking").champion().version == 2
-    assert mlops("lineage").of("2")["metrics"]["later"] == 0.5
+    assert mlops("lineage").of("2")["metrics"]["later_10"] == 0.5

@@ -1,5 +1,6 @@
 """Stream inference: the model in production over HTTP, on a real socket, for any client."""
 
+import asyncio
 import contextlib
 import gzip
 import json
@@ -69,13 +70,19 @@ def fetched(mlops: Any, trained: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def now(mlops: Any, dataset: dict[str, pd.DataFrame]) -> datetime:
+def now(mlops: Any, dataset: dict[str, pd.DataFrame], raw: dict[str, pd.DataFrame]) -> datetime:
     """The time of a test's requests; the online store is filled until then, as it would be."""
     times = dataset["test"]["event_timestamp"]
     busiest = times.dt.floor("h").mode().iloc[0]  # so that of somebody something is known
     at: datetime = (busiest + pd.Timedelta(hours=1)).to_pydatetime()
-    mlops("serving.online").materialize(at)
+    _materialize(mlops, raw, at)
     return at
+
+
+def _materialize(mlops: Any, raw: dict[str, pd.DataFrame], until: datetime | None = None) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlops("ingest"), "load", lambda: raw)
+        mlops("materialize").run(until)
 
 
 @pytest.fixture
@@ -397,6 +404,81 @@ def test_a_log_that_cannot_be_written_stops_no_answer(
     assert service.predict(_exact(asked[_inputs(mlops, asked)].head(5))).status_code == 200
     service.stop()
     assert mlops("serving.metrics").LOG_DROPPED._value.get() - dropped == 5
+
+
+def test_a_log_in_a_relative_folder_is_under_the_current_one(
+    mlops: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = mlops("serving.log").Log("data/log", "1")
+    batch = mlops("serving.log").Batch(["a"], [[]], [], [{"said": 1}], datetime.now())
+    monkeypatch.setattr(log, "_table", lambda _: pd.DataFrame({"said": [1]}))
+    log.put(batch)
+    log.close()
+    assert len([*tmp_path.glob("data/log/date=*/*.parquet")]) == 1
+
+
+def test_a_place_for_the_log_that_nobody_knows_is_named(mlops: Any) -> None:
+    with pytest.raises(mlops("errors").Problem, match=r"MLOPS_PREDICTION_LOG=what://is/this: "):
+        mlops("serving.log").Log("what://is/this", "1")
+
+
+class Noting:
+    """A quick model that notes where it runs."""
+
+    def __init__(self, mlops: Any, by_row: bool) -> None:
+        """Say the same of any row; `by_row` is by a way for one."""
+        names = mlops("contract").schema().Predictions.to_schema().columns
+        self.said, self.threads = dict.fromkeys(names, 0.5), set[int]()
+        self.row_predictor = lambda: self._one if by_row else None
+
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Predict a table."""
+        return pd.DataFrame([self._one(row) for row in rows.to_dict("records")])
+
+    def _one(self, _: Any) -> dict[str, Any]:
+        self.threads.add(threading.get_ident())
+        return self.said
+
+
+@pytest.mark.parametrize("by_row", [True, False])
+@pytest.mark.parametrize("size", ["few", "many", "long"])
+def test_a_large_batch_after_a_quick_one_leaves_the_loop_to_others(
+    mlops: Any, serve: Any, joined: pd.DataFrame, size: str, by_row: bool
+) -> None:
+    service, model = serve(), Noting(mlops, by_row)
+    log = mlops("serving.log").Log(None, "1")
+    predictor = mlops("serving.predictor").Predictor(model, service.predictor.lookups, log)
+    names = {*mlops("serving.requests").columns(), *service.predictor.lookups.online.keys}
+    (row,) = _exact(joined[[*names]].head(1))
+    rows = [{**row, "note": "x" * (60_000 if size == "long" else 1)}]
+
+    async def ask() -> None:
+        predictor._took = 0.001  # a quick batch of one row was the last
+        model.threads.clear()
+        await predictor.predict(rows * (1_000 if size == "many" else 1))
+
+    asyncio.run(ask())
+    assert (model.threads == {threading.get_ident()}) == (size == "few")
+
+
+def test_a_clone_without_features_is_served(
+    mlops: Any, fetched: Path, raw: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `make serve` needs is the model in production and what data.load gives."""
+    monkeypatch.setattr(os, "environ", {**os.environ})
+    monkeypatch.setattr(mlops("ingest"), "load", lambda: raw)
+    served: list[Any] = []
+    monkeypatch.setattr(mlops("serving.server"), "serve", lambda *given: served.extend(given))
+    features, aside = mlops("files").FEATURES, Path("data/aside")
+    features.rename(aside)
+    try:
+        mlops("serving.server").run(0)
+    finally:
+        aside.rename(features)
+    app, listening = served
+    listening.close()
+    assert app.title == mlops("settings").settings().model_name
 
 
 @contextlib.contextmanager

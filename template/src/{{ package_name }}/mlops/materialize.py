@@ -9,8 +9,10 @@ from . import features, ingest, store
 from .errors import Problem
 
 
-def run() -> None:
+def run(until: datetime | None = None) -> None:
     """The rows of now → features.build → the online store that feature_store.yaml names.
+
+    What came after `until` is left out.
 
     Raises:
         Problem: an engine runs it, and the store is a file in the stage's own folder.
@@ -25,6 +27,6 @@ def run() -> None:
                     f"{store.FOLDER}/feature_store.yaml: the online store is the file {path}, which"
                     " goes with this stage: name one that the service reaches too, such as redis"
                 )
-            feast.materialize(datetime(1970, 1, 1, tzinfo=UTC), datetime.now(UTC))
+            feast.materialize(datetime(1970, 1, 1, tzinfo=UTC), until or datetime.now(UTC))
     newest = max(table["event_timestamp"].max() for table in tables.values())
     print(f"the online store has {', '.join(tables)}, the newest rows of {newest:%Y-%m-%d %H:%M}")

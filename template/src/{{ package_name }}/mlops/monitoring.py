@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import time
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,9 @@ def registered(found: Found) -> CollectorRegistry:
     gauge("batch_rows", "Rows of the latest batch.").labels(model).set(found["rows"])
     done = gauge("batch_timestamp_seconds", "When the latest batch was published.")
     done.labels(model).set(time.time())
-    gauge("drift_judged", "1 where something was held against a reference.").labels(model).set(found["judged"])
+    gauge("drift_judged", "1 where something was held against a reference.").labels(model).set(
+        found["judged"]
+    )
     distance = gauge("drift_distance", "Of a column from the reference.", "kind", "name")
     bound = gauge("drift_bound", "Above it there is drift.", "kind", "name")
     missing = gauge("drift_missing_ratio", "Share of missing values.", "kind", "name")
@@ -74,11 +75,8 @@ def registered(found: Found) -> CollectorRegistry:
 
 def to_mlflow(found: Found, artifacts: list[Path]) -> None:
     """Record a run a day and version under the model's experiment, found again by its tags."""
-    from mlflow.entities import Metric
-
     tags = {"drift": found["date"], "drift_version": str(found["version"])}
     wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
-    now = int(time.time() * 1000)
     values = {f"drift.{name}": found[name] for name in ("judged", "rows")}
     values["drift.moved"] = len(found["moved"])
     for kind in ("inputs", "predictions"):
@@ -86,19 +84,14 @@ def to_mlflow(found: Found, artifacts: list[Path]) -> None:
             values[f"drift.{kind}.{name}"] = each["distance"]
             values[f"missing.{kind}.{name}"] = each["missing"]
     values |= {f"quality.{name}": each["value"] for name, each in found["quality"].items()}
-    metrics = [
-        Metric(re.sub(r"[^\w\-./ ]", "_", name), float(value), now, 0)
-        for name, value in values.items()
-        if value is not None
-    ]
+    metrics = [tracking.metric(name, value) for name, value in values.items() if value is not None]
     with tracking.connected() as client:
         experiment = tracking.experiment(client)
         runs = client.search_runs([experiment], wanted, max_results=1)
         run = runs[0] if runs else client.create_run(experiment, run_name=f"drift {found['date']}")
         for name, value in {**tracking.origin(), **tags}.items():
             client.set_tag(run.info.run_id, name, value)
-        for start in range(0, len(metrics), 1000):
-            client.log_batch(run.info.run_id, metrics=metrics[start : start + 1000])
+        tracking.log(client, run.info.run_id, metrics)
         for path in artifacts:
             client.log_artifact(run.info.run_id, str(path), "drift")
         client.set_terminated(run.info.run_id)

@@ -1,12 +1,12 @@
 """Register a model that passed the gate, with where it comes from and its card."""
 
 import importlib.metadata
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from packaging.requirements import Requirement
 
 from . import contract, dataset, evaluate, files, gate, params, reference, report, tables, tracking
 from .errors import Problem
@@ -84,8 +84,12 @@ def _create(client: Any, run_id: str, tags: dict[str, str]) -> Any:
 
 
 def requirements() -> list[str]:
-    """Give the repo's own dependencies, each at the version that is installed."""
-    names = {re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in settings().dependencies}
+    """Give the repo's own dependencies, each at the version that is installed.
+
+    One whose marker says that it is for other machines is not.
+    """
+    wanted = map(Requirement, settings().dependencies)
+    names = {each.name for each in wanted if not each.marker or each.marker.evaluate()}
     return sorted(f"{name}=={importlib.metadata.version(name)}" for name in names)
 
 

@@ -53,9 +53,7 @@ def joined(requests: pd.DataFrame, sources: Path, shards: int) -> Iterator[pd.Da
             yield tables.check(part, schema, "the rows")
 
 
-def write(
-    parts: Iterable[pd.DataFrame], folder: Path, shards: int, requests: pd.DataFrame
-) -> None:
+def write(parts: Iterable[pd.DataFrame], folder: Path, shards: int, requests: pd.DataFrame) -> None:
     """Deal the parts out to the shards' files, a row group a part; a shard may be empty.
 
     All have the types of the first part, and where that has no value, of the whole day's requests.
@@ -75,8 +73,7 @@ def _schema(part: pd.DataFrame, requests: pd.DataFrame) -> pa.Schema:
     schema = pa.Schema.from_pandas(part, preserve_index=False)
     for place, field in enumerate(schema):
         if pa.types.is_null(field.type):
-            values = requests[field.name] if field.name in requests else []
-            known = pa.array(values, from_pandas=True).type
+            known = pa.array(requests.get(field.name, []), from_pandas=True).type
             kind = pa.string() if pa.types.is_null(known) else known
             schema = schema.set(place, field.with_type(kind))
     return schema

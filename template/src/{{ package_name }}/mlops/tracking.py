@@ -7,7 +7,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 CHAMPION = "champion"
+AT_ONCE = 1_000
+"""Metrics that MLflow takes by one call."""
 
 
 @contextmanager
@@ -88,8 +90,8 @@ def record(**tags: str) -> str:
             [experiment(client)], f"tags.model_digest = '{digest}' and tags.complete = 'yes'"
         )
         run = str(found[0].info.run_id) if found else _new_run(client, digest)
-        metrics = flat(files.read_json(files.METRICS))
-        client.log_batch(run, [_metric(name, value) for name, value in metrics.items()])
+        scores = flat(files.read_json(files.METRICS))
+        log(client, run, [metric(name, value) for name, value in scores.items()])
         client.log_artifacts(run, str(files.REPORTS), "reports")
         for name, value in tags.items():
             client.set_tag(run, name, value)
@@ -107,10 +109,18 @@ def _new_run(client: Any, digest: str) -> str:
     return str(run)
 
 
-def _metric(name: str, value: float) -> Any:
+def log(client: Any, run: str, metrics: Sequence[Any]) -> None:
+    """Log any number of metrics."""
+    for start in range(0, len(metrics), AT_ONCE):
+        client.log_batch(run, metrics[start : start + AT_ONCE])
+
+
+def metric(name: str, value: float, step: int = 0) -> Any:
+    """Give a metric of MLflow's; a name that it does not take, as `recall@10`, is recall_10."""
     from mlflow.entities import Metric
 
-    return Metric(name, value, timestamp=int(time.time() * 1000), step=0)
+    known_as = re.sub(r"[^\w\-./ ]", "_", name)
+    return Metric(known_as, float(value), timestamp=int(time.time() * 1000), step=step)
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

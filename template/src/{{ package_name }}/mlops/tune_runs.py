@@ -38,8 +38,9 @@ class Runs:
                 run = self._create(f"trial {trial.number}", str(trial.number), parent)
                 for name, value in trial.user_attrs["values"].items():
                     self._client.log_param(run, f"model.{name}", value)
-                for step, value in trial.intermediate_values.items():
-                    self._client.log_metric(run, self._metric, value, step=step)
+                steps = trial.intermediate_values.items()
+                values = [tracking.metric(self._metric, value, step) for step, value in steps]
+                tracking.log(self._client, run, values)
                 self._client.set_terminated(run)
                 self._known[str(trial.number)] = run
 
@@ -48,7 +49,7 @@ class Runs:
         self.record(study)
         run = self._known[""]
         self._client.set_tag(run, "best", json.dumps(study.best_trial.user_attrs["values"]))
-        self._client.log_metric(run, self._metric, study.best_value)
+        tracking.log(self._client, run, [tracking.metric(self._metric, study.best_value)])
         self._client.set_terminated(run)
 
     def _create(self, name: str, trial: str, tags: dict[str, str]) -> str:

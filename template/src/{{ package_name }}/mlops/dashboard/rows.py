@@ -45,7 +45,9 @@ def typed(rows: pd.DataFrame) -> pd.DataFrame:
     schema = model.inputs()
     names = [*schema.to_schema().columns]
     if missing := [name for name in names if name not in rows]:
-        raise Problem(f"these rows have no {', '.join(missing)}, which the model in production takes")
+        raise Problem(
+            f"these rows have no {', '.join(missing)}, which the model in production takes"
+        )
     return tables.check(rows[names], schema, "the row")
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
+from ..errors import Problem
 from . import metrics, requests
 
 LOGGER = logging.getLogger("mlops.serving.log")
@@ -39,7 +41,11 @@ class Batch(NamedTuple):
 
 
 class Log:
-    """A folder (or a URL that Arrow knows) of parquet files; without one nothing is kept."""
+    """A folder (or a URL that Arrow knows) of parquet files; without one nothing is kept.
+
+    Raises:
+        Problem: Arrow does not know the URL.
+    """
 
     keys: Sequence[str] = ()
     """The entities' names."""
@@ -55,7 +61,7 @@ class Log:
         self._thread = threading.Thread(target=self._run, daemon=True, name="prediction-log")
         self._on = place is not None
         if place is not None:
-            self._files, self._folder = FileSystem.from_uri(place)
+            self._files, self._folder = _opened(place)
             self._thread.start()
 
     def put(self, batch: Batch) -> None:
@@ -132,3 +138,12 @@ class Log:
         except Exception:  # a full disk stops the log, and not the service
             metrics.LOG_DROPPED.inc(sum(map(len, tables)))
             LOGGER.exception("the prediction log cannot be written")
+
+
+def _opened(place: str) -> tuple[FileSystem, str]:
+    url = place if "://" in place else str(Path(place).absolute())
+    try:
+        found: tuple[FileSystem, str] = FileSystem.from_uri(url)
+    except (pa.ArrowException, OSError) as error:
+        raise Problem(f"MLOPS_PREDICTION_LOG={place}: {error}; type a folder, or a URL") from None
+    return found

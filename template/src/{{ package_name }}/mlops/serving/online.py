@@ -1,7 +1,7 @@
 """Feast's online store: what is known of a request's entities now."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from .. import store
@@ -56,9 +56,3 @@ class Online:
             value if when and when >= oldest else None
             for value, when in zip(found[name], times, strict=True)
         ]
-
-
-def materialize(until: datetime | None = None) -> None:
-    """Bring the latest row of each entity into the online store."""
-    with store.opened() as feast:
-        feast.materialize(datetime(1970, 1, 1, tzinfo=UTC), until or datetime.now(UTC))

@@ -24,6 +24,8 @@ FEW = 8
 """Rows that cost less one by one, where the model can do that, than as a table."""
 QUICK = 0.005
 """Seconds: a batch that takes less keeps the event loop; a thread would take longer to wake."""
+LETTERS = 100
+"""Characters of its texts that count as one more row."""
 
 
 class Overloaded(Exception):
@@ -49,6 +51,8 @@ class Predictor:
     _model: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     _took: float = QUICK
     """Seconds that the last batch took in the model."""
+    _weighed: int = 1
+    """What it weighed."""
     _busy: asyncio.Task[None] | None = None
     _one: RowPredictor | None = field(init=False)
 
@@ -65,7 +69,7 @@ class Predictor:
             Overloaded: too many requests wait.
             Lacking: an input is missing that has no default.
         """
-        if self._few(rows) and self._took < QUICK and not self.lookups.lacking(rows):
+        if self._few(rows) and self._quick(rows) and not self.lookups.lacking(rows):
             return self._call(rows, [request] * len(rows), [{}] * len(rows))
         if len(self._waiting) >= ROOM:
             raise Overloaded
@@ -107,13 +111,17 @@ class Predictor:
         rows = [row for one in batch for row in one.rows]
         names = [one.request for one in batch for _ in one.rows]
         served = await self.lookups.served(rows)
-        if self._took < QUICK:
+        if self._quick(rows):
             return self._call(rows, names, served)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._model, self._call, rows, names, served)
 
     def _few(self, rows: Sequence[Row]) -> bool:
         return self._one is not None and len(rows) <= FEW
+
+    def _quick(self, rows: Sequence[Row]) -> bool:
+        """Whether they are soon done: what the last batch took, times how much heavier they are."""
+        return self._took * max(1, weight(rows) / self._weighed) < QUICK
 
     def _call(
         self, rows: Sequence[Row], names: Sequence[str], served: Sequence[Row]
@@ -124,7 +132,7 @@ class Predictor:
             predictions = [self._one(row) for row in inputs]
         else:
             predictions = records(self.model.predict(requests.frame(inputs)))
-        self._took = time.perf_counter() - start
+        self._took, self._weighed = time.perf_counter() - start, weight(rows)
         metrics.MODEL_SECONDS.observe(self._took)
         metrics.observe(predictions)
         entities = [[row[key] for key in self.log.keys] for row in rows]
@@ -132,6 +140,12 @@ class Predictor:
         seen = [tuple(row.values()) for row in inputs]
         self.log.put(Batch(names, entities, seen, predictions, self.lookups.now()))
         return predictions
+
+
+def weight(rows: Sequence[Row]) -> int:
+    """Give the number of rows, where long texts count for more."""
+    letters = sum(len(value) for row in rows for value in row.values() if type(value) is str)
+    return len(rows) + letters // LETTERS
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

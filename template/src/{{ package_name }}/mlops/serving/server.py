@@ -28,11 +28,10 @@ def run(port: int) -> None:
     listening = listen(host, port)
     if "MLOPS_MODEL" not in os.environ:
         # The libraries of training, which an image of the service does not have.
-        from .. import production
-        from .online import materialize
+        from .. import materialize, production
 
         production.run(MODEL)
-        materialize()
+        materialize.run()
         os.environ["MLOPS_MODEL"] = str(MODEL.resolve())
         os.environ.setdefault("MLOPS_PREDICTION_LOG", str(LOG.resolve()))
         print(f"Try it in a browser:  http://{host}:{port}/docs", flush=True)

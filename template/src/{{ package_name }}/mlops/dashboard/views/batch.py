@@ -52,9 +52,7 @@ def _summary(table: str, day: str) -> tuple[int, list[str], dict[str, pd.DataFra
     wanted, published = contract.schema().Predictions.to_schema().columns, DeltaTable(table)
     there = {field.name for field in published.schema().fields}  # of older versions, too
     names = [name for name in wanted if name in there]
-    found = published.to_pandas(
-        partitions=[("date", "=", day)], columns=[*names, "model_version"]
-    )
+    found = published.to_pandas(partitions=[("date", "=", day)], columns=[*names, "model_version"])
     versions = sorted(found["model_version"].unique(), key=int)
     return len(found), versions, {name: counts(found[name]) for name in names}
 
