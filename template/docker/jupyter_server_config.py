@@ -6,6 +6,8 @@ JupyterHub sets all of it by itself. Alone, Jupyter asks for $JUPYTER_TOKEN, or 
 
 import os
 import shutil
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 # Where Kubeflow and JupyterHub mount a person's volume.
@@ -13,7 +15,12 @@ volume = Path("/home/jovyan")
 home = volume if os.access(volume, os.W_OK) else Path.home()
 work = home / "work"
 if not work.exists():
-    shutil.copytree("/app", work, copy_function=shutil.copyfile)
+    # Whole or not there: one that starts may be killed, and another may start beside it.
+    with tempfile.TemporaryDirectory(dir=home) as scratch:
+        copy = Path(scratch, work.name)
+        shutil.copytree("/app", copy, copy_function=shutil.copyfile)
+        with suppress(OSError):  # the other was first
+            copy.rename(work)
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.ServerApp.root_dir = str(work)

@@ -3,10 +3,13 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -91,3 +94,26 @@ def _committed(repo: Path, git: Callable[..., str]) -> Path:
     git(repo, "add", "--all")
     git(repo, "commit", "--quiet", "--message", "Start")
     return repo
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_notebooks_copy_is_whole_and_the_first_one(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    """Two that start at once share a person's volume, and what was killed may not stay half."""
+    work = tmp_path / "work"
+
+    def copytree(source: str, copy: Path, **_: Any) -> None:
+        copy.mkdir()
+        (copy / "ours").touch()
+        assert not work.exists()
+        if first:
+            work.mkdir()
+            (work / "theirs").touch()
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("shutil.copytree", copytree)
+    config = root / "template/docker/jupyter_server_config.py"
+    runpy.run_path(str(config), {"get_config": mock.MagicMock})
+    assert [file.name for file in work.iterdir()] == ["theirs" if first else "ours"]
+    assert [*tmp_path.iterdir()] == [work]
