@@ -16,7 +16,9 @@ def main(package: str, port: int) -> None:
     app = importlib.import_module(f"{serving}.app")
     server = importlib.import_module(f"{serving}.server")
 
-    async def predict(rows: list[Any], request: str = "") -> list[dict[str, float]]:
+    async def predict(
+        rows: list[Any], size: int, request: str, *, alone: bool
+    ) -> list[dict[str, float]]:
         return [{"probability": 0.25} for _ in rows]
 
     constant = SimpleNamespace(

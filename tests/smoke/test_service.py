@@ -24,7 +24,7 @@ from types import SimpleNamespace
 
 kept = []
 
-async def predict(rows, request):
+async def predict(rows, size, request):
     BODY
 
 serving = lambda name: importlib.import_module(f"{sys.argv[1]}.mlops.serving.{name}")

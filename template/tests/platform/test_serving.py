@@ -314,6 +314,36 @@ def test_without_the_online_store_defaults_answer(
     assert service.metric("mlops_feature_missing_total") > 0
 
 
+def test_a_request_that_lacks_nothing_waits_for_no_online_store(
+    mlops: Any, serve: Any, asked: pd.DataFrame, joined: pd.DataFrame
+) -> None:
+    service, asking, released = serve(), threading.Event(), threading.Event()
+    online = service.predictor.lookups.online
+
+    def read(*_: Any) -> Any:
+        asking.set()
+        released.wait(60)
+        return {}
+
+    online.read = read
+    names = {*mlops("serving.requests").columns(), *online.keys}
+    whole = joined.dropna(subset=[*online.ttl])
+    (complete,) = _exact(whole[[name for name in joined if name in names]].head(1))
+    (lacking,) = _exact(asked[_inputs(mlops, asked)].head(1))
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(service.predict, [lacking])
+        try:
+            assert asking.wait(30)
+            service.predictor._took = 0.0  # and it is quick
+            body = {"rows": [complete]}
+            answer = service.client.post("/v1/predict", json=body, timeout=10)
+            assert answer.status_code == 200
+            assert not late.done()
+        finally:
+            released.set()
+        assert late.result().status_code == 200
+
+
 def test_a_feature_without_default_that_is_not_known_is_named(
     mlops: Any, serve: Any, asked: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -452,11 +482,12 @@ def test_a_large_batch_after_a_quick_one_leaves_the_loop_to_others(
     names = {*mlops("serving.requests").columns(), *service.predictor.lookups.online.keys}
     (row,) = _exact(joined[[*names]].head(1))
     rows = [{**row, "note": "x" * (60_000 if size == "long" else 1)}]
+    rows *= 1_000 if size == "many" else 1
 
     async def ask() -> None:
-        predictor._took = 0.001  # a quick batch of one row was the last
+        predictor._took, predictor._measured = 0.001, 300  # a quick batch of one row was the last
         model.threads.clear()
-        await predictor.predict(rows * (1_000 if size == "many" else 1))
+        await predictor.predict(rows, len(json.dumps(rows)))
 
     asyncio.run(ask())
     assert (model.threads == {threading.get_ident()}) == (size == "few")

@@ -42,7 +42,8 @@ def predictor(booster: lgb.Booster) -> Callable[[Any], float]:
             ctypes.byref(config),
         )
     )
-    call = _LIB.LGBM_BoosterPredictForMatSingleRowFast
+    # Called with Python's lock held: to give it away and to wait for it would take longer.
+    call = ctypes.PyDLL(_LIB._name).LGBM_BoosterPredictForMatSingleRowFast
     count = ctypes.byref(ctypes.c_int64())
 
     def predict(numbers: Any) -> float:

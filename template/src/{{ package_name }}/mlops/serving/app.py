@@ -3,12 +3,11 @@
 import json
 import logging
 import os
+import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -27,6 +26,9 @@ from .online import Online
 from .predictor import Overloaded, Predictor
 
 LOGGER = logging.getLogger("mlops.serving")
+# No secret, and a tenth of the time that the system's random numbers take. Its own generator, for
+# a model that seeds Python's would have each pod give the same ids.
+IDS = random.Random()
 
 
 def create() -> FastAPI:
@@ -51,20 +53,19 @@ def create() -> FastAPI:
         raise Problem("MLOPS_SHADOW_MODEL: a challenger is only logged: set MLOPS_PREDICTION_LOG")
     shadow = artifact.load(Path(other), "mlops_challenger") if other else None
     online, log = Online(), Log(place, identity["version"], shadow)
-    _try_out(model)
     lookups = Lookups(online, float(os.environ.get("MLOPS_ONLINE_TIMEOUT", "0.1")))
     lookups.warm(contract.example())
     predictor = Predictor(model, lookups, log)
+    _try_out(predictor)
     metrics.MODEL.labels(*identity.values()).set(1)
     return routes(predictor, identity)
 
 
-def _try_out(model: Any) -> None:
-    """Predict the example: the first request finds all that is needed in memory."""
+def _try_out(predictor: Predictor) -> None:
     if not (example := contract.example()):
         return
     try:
-        model.predict(requests.frame([requests.complete(example, {})]))
+        predictor.try_out(example)
     except requests.Lacking:
         return
     except Exception as error:
@@ -73,7 +74,11 @@ def _try_out(model: Any) -> None:
 
 
 def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
-    """Make the app of a predictor; `app.state.ready` says whether it takes requests."""
+    """Make the app of a predictor.
+
+    `app.state.ready` says whether it takes requests; in `app.state.requests` the server holds those
+    that it has begun.
+    """
     online = predictor.lookups.online
     model = requests.body(online.ttl, online.keys)
 
@@ -91,6 +96,7 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
         lifespan=lifespan,
     )
     telemetry.trace(app)
+    app.state.requests = ()
 
     direct = APIRouter(route_class=openapi.Direct)
 
@@ -100,11 +106,14 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
         headers = {"x-request-id": name}
         with metrics.IN_FLIGHT.track_inprogress():
             try:
-                answer = await predictor.predict(await body.rows(request, model), name)
-                status, content = 200, {"model": identity, "predictions": answer}
+                content = await body.read(request)
+                rows = body.rows(content, model)
+                alone = len(app.state.requests) == 1
+                answer = await predictor.predict(rows, len(content), name, alone=alone)
+                status, said = 200, {"model": identity, "predictions": answer}
             except Exception as error:
                 refused = _refused(error)
-                status, content = refused.status, {"errors": refused.errors}
+                status, said = refused.status, {"errors": refused.errors}
         if status in (408, 413) or not app.state.ready:
             headers["connection"] = "close"
         if status == 503:
@@ -112,7 +121,7 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
         metrics.answered(status, taken := time.perf_counter() - start)
         fields = {"request": name, "status": status, "ms": round(taken * 1e3, 2)}
         LOGGER.info("predicted", extra={telemetry.FIELDS: fields})
-        return Response(orjson.dumps(content), status, headers, media_type="application/json")
+        return Response(orjson.dumps(said), status, headers, media_type="application/json")
 
     app.include_router(direct)
 
@@ -139,7 +148,9 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
 
 def _name(request: Request) -> str:
     given = request.headers.get("x-request-id", "")[:128]
-    return given if given.isascii() and given.isprintable() and given else uuid4().hex
+    if given and given.isascii() and given.isprintable():
+        return given
+    return f"{IDS.getrandbits(128):032x}"
 
 
 def _refused(error: Exception) -> Refused:

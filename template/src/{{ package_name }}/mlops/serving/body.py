@@ -26,22 +26,12 @@ class Refused(Exception):
         self.status, self.errors = status, errors
 
 
-async def rows(request: Request, body: type[BaseModel]) -> list[Row]:
-    """Give the rows of a body.
+async def read(request: Request) -> bytes:
+    """Give the whole body.
 
     Raises:
-        Refused: it is too long, comes too slowly, or breaks the model of requests.
+        Refused: it is too long, comes too slowly, or ends early.
     """
-    content = await _content(request)
-    try:
-        found = body.model_validate_json(content)
-    except ValidationError as error:
-        told = error.errors(include_url=False, include_context=False, include_input=False)
-        raise Refused(422, *(wrong(one["msg"], one["loc"]) for one in told[:ERRORS])) from None
-    return [row.__dict__ for row in found.rows]  # type: ignore[attr-defined]
-
-
-async def _content(request: Request) -> bytes:
     content = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -54,6 +44,20 @@ async def _content(request: Request) -> bytes:
     except ClientDisconnect:
         raise Refused(400, wrong("the body ended early")) from None
     return bytes(content)
+
+
+def rows(content: bytes, body: type[BaseModel]) -> list[Row]:
+    """Give the rows of a body.
+
+    Raises:
+        Refused: it breaks the model of requests.
+    """
+    try:
+        found = body.model_validate_json(content)
+    except ValidationError as error:
+        told = error.errors(include_url=False, include_context=False, include_input=False)
+        raise Refused(422, *(wrong(one["msg"], one["loc"]) for one in told[:ERRORS])) from None
+    return [row.__dict__ for row in found.rows]  # type: ignore[attr-defined]
 
 
 def wrong(message: str, where: Sequence[int | str] = ()) -> dict[str, Any]:

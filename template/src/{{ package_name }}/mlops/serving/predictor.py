@@ -1,11 +1,14 @@
 """The model behind the endpoint: requests that wait are answered together, by one call of it.
 
-A few rows that lack nothing wait for nobody where the model has a way for one row.
+Also those that lack nothing and are quick gather for one pass of the event loop: what a prediction
+reads of the model is often out of the processor's caches by the next request, and there for a row
+that follows at once. They wait for no other: each kind has a lane.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
+import timeit
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,12 +23,8 @@ from .requests import Row
 
 ROOM = 2_048
 """Requests that may wait for the model."""
-FEW = 8
-"""Rows that cost less one by one, where the model can do that, than as a table."""
 QUICK = 0.005
 """Seconds: a batch that takes less keeps the event loop; a thread would take longer to wake."""
-LETTERS = 100
-"""Characters of its texts that count as one more row."""
 
 
 class Overloaded(Exception):
@@ -35,26 +34,46 @@ class Overloaded(Exception):
 @dataclass
 class _Waiting:
     rows: list[Row]
+    size: int
     request: str
     answer: asyncio.Future[list[dict[str, Any]]]
 
 
 @dataclass
+class _Lane:
+    """What waits while a batch is answered; all of it is the next batch."""
+
+    waiting: list[_Waiting] = field(default_factory=list)
+    busy: asyncio.Task[None] | None = None
+
+    def take(self) -> list[_Waiting]:
+        taken, count = 0, 0
+        for one in self.waiting:
+            if taken and count + len(one.rows) > requests.MAX_ROWS:
+                break
+            taken, count = taken + 1, count + len(one.rows)
+        batch, self.waiting = self.waiting[:taken], self.waiting[taken:]
+        return batch
+
+
+@dataclass
 class Predictor:
-    """Gathers what arrives while the model is busy; then all of it is one batch."""
+    """Answers requests, a batch of them at a time."""
 
     model: Any
     """As MLflow loads it: it has `predict`."""
     lookups: Lookups
     log: Log
-    _waiting: list[_Waiting] = field(default_factory=list)
+    _soon: _Lane = field(default_factory=_Lane)
+    _later: _Lane = field(default_factory=_Lane)
     _model: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     _took: float = QUICK
     """Seconds that the last batch took in the model."""
-    _weighed: int = 1
-    """What it weighed."""
-    _busy: asyncio.Task[None] | None = None
+    _measured: int = 1
+    """Its size."""
     _one: RowPredictor | None = field(init=False)
+    _few: int = 8
+    """Rows that cost less one by one, where the model can do that, than as a table."""
 
     def __post_init__(self) -> None:
         """Ask the model for its way for one row; one registered by older code has none."""
@@ -62,26 +81,44 @@ class Predictor:
         seen = requests.columns()
         self.log.keys = [key for key in self.lookups.online.keys if key not in seen]
 
-    async def predict(self, rows: list[Row], request: str = "") -> list[dict[str, Any]]:
-        """Give the predictions, a row a row; `request` is its id in the prediction log.
+    def try_out(self, row: Row) -> None:
+        """Predict a row by both ways: all that they need is in memory, and which is when quicker.
+
+        Raises:
+            Lacking: an input is missing that has no default.
+        """
+        one, inputs = self._one, requests.complete(row, {})
+        table = _seconds(lambda: records(self.model.predict(requests.frame([inputs]))))
+        if one:
+            self._few = round(table / _seconds(lambda: one(inputs)))
+
+    async def predict(
+        self, rows: list[Row], size: int, request: str = "", *, alone: bool = False
+    ) -> list[dict[str, Any]]:
+        """Give the predictions, a row a row.
+
+        `size` is the length of the request's body, in bytes, `request` its id in the prediction
+        log, and `alone` whether the server has no other.
 
         Raises:
             Overloaded: too many requests wait.
             Lacking: an input is missing that has no default.
         """
-        if self._few(rows) and self._quick(rows) and not self.lookups.lacking(rows):
-            return self._call(rows, [request] * len(rows), [{}] * len(rows))
-        if len(self._waiting) >= ROOM:
+        soon = self._quick(size) and not self.lookups.lacking(rows)
+        if soon and alone:
+            return self._call(rows, [request] * len(rows), [{}] * len(rows), size)
+        lane = self._soon if soon else self._later
+        if len(lane.waiting) >= ROOM:
             raise Overloaded
-        waiting = _Waiting(rows, request, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._busy is None or self._busy.done():
-            self._busy = asyncio.create_task(self._drain())
+        waiting = _Waiting(rows, size, request, asyncio.get_running_loop().create_future())
+        lane.waiting.append(waiting)
+        if lane.busy is None or lane.busy.done():
+            lane.busy = asyncio.create_task(self._drain(lane))
         return await waiting.answer
 
-    async def _drain(self) -> None:
-        while self._waiting:
-            await self._settle(self._take())
+    async def _drain(self, lane: _Lane) -> None:
+        while lane.waiting:
+            await self._settle(lane.take())
 
     async def _settle(self, batch: list[_Waiting]) -> None:
         try:
@@ -98,41 +135,30 @@ class Predictor:
             if not one.answer.done():
                 one.answer.set_result(part)
 
-    def _take(self) -> list[_Waiting]:
-        taken, count = 0, 0
-        for one in self._waiting:
-            if taken and count + len(one.rows) > requests.MAX_ROWS:
-                break
-            taken, count = taken + 1, count + len(one.rows)
-        batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
-        return batch
-
     async def _answer(self, batch: list[_Waiting]) -> list[dict[str, Any]]:
         rows = [row for one in batch for row in one.rows]
         names = [one.request for one in batch for _ in one.rows]
+        size = sum(one.size for one in batch)
         served = await self.lookups.served(rows)
-        if self._quick(rows):
-            return self._call(rows, names, served)
+        if self._quick(size):
+            return self._call(rows, names, served, size)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._model, self._call, rows, names, served)
+        return await loop.run_in_executor(self._model, self._call, rows, names, served, size)
 
-    def _few(self, rows: Sequence[Row]) -> bool:
-        return self._one is not None and len(rows) <= FEW
-
-    def _quick(self, rows: Sequence[Row]) -> bool:
-        """Whether they are soon done: what the last batch took, times how much heavier they are."""
-        return self._took * max(1, weight(rows) / self._weighed) < QUICK
+    def _quick(self, size: int) -> bool:
+        """Whether it is soon done: what the last batch took, times how much longer it is."""
+        return self._took * max(1, size / self._measured) < QUICK
 
     def _call(
-        self, rows: Sequence[Row], names: Sequence[str], served: Sequence[Row]
+        self, rows: Sequence[Row], names: Sequence[str], served: Sequence[Row], size: int
     ) -> list[dict[str, Any]]:
         start = time.perf_counter()
         inputs = [requests.complete(*both) for both in zip(rows, served, strict=True)]
-        if self._one and self._few(rows):
+        if self._one and len(rows) <= self._few:
             predictions = [self._one(row) for row in inputs]
         else:
             predictions = records(self.model.predict(requests.frame(inputs)))
-        self._took, self._weighed = time.perf_counter() - start, weight(rows)
+        self._took, self._measured = time.perf_counter() - start, size
         metrics.MODEL_SECONDS.observe(self._took)
         metrics.observe(predictions)
         entities = [[row[key] for key in self.log.keys] for row in rows]
@@ -142,10 +168,8 @@ class Predictor:
         return predictions
 
 
-def weight(rows: Sequence[Row]) -> int:
-    """Give the number of rows, where long texts count for more."""
-    letters = sum(len(value) for row in rows for value in row.values() if type(value) is str)
-    return len(rows) + letters // LETTERS
+def _seconds(work: Callable[[], object]) -> float:
+    return min(timeit.repeat(work, number=1, repeat=5))
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

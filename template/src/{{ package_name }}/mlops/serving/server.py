@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 from contextlib import suppress
 from types import FrameType
 from typing import Any
@@ -48,6 +49,8 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
     gc.freeze()
     # Of what a request leaves, a reference counted to nothing frees almost all.
     gc.set_threshold(10_000, 10, 10)
+    # The prediction log's thread keeps an answer waiting so many seconds, and not ten times that.
+    sys.setswitchinterval(0.0005)
     config = uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=20)
     with suppress(KeyboardInterrupt):
         Draining(config, float(os.environ.get("MLOPS_DRAIN_SECONDS", "5"))).run([listening])
@@ -90,4 +93,6 @@ class Draining(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Remember the loop, for signals come without one."""
         self._loop = asyncio.get_running_loop()
+        app: Any = self.config.app
+        app.state.requests = self.server_state.tasks
         await super().startup(sockets)
