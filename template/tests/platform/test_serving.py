@@ -473,8 +473,14 @@ class Noting:
 
 @pytest.mark.parametrize("by_row", [True, False])
 @pytest.mark.parametrize("size", ["few", "many", "long"])
-def test_a_large_batch_after_a_quick_one_leaves_the_loop_to_others(
-    mlops: Any, serve: Any, joined: pd.DataFrame, size: str, by_row: bool
+@pytest.mark.parametrize("last", [(0.001, 300), (0.3, 300_000)], ids=["row", "thousand"])
+def test_a_large_batch_leaves_the_loop_to_others(
+    mlops: Any,
+    serve: Any,
+    joined: pd.DataFrame,
+    last: tuple[float, int],
+    size: str,
+    by_row: bool,
 ) -> None:
     service, model = serve(), Noting(mlops, by_row)
     log = mlops("serving.log").Log(None, "1")
@@ -485,12 +491,43 @@ def test_a_large_batch_after_a_quick_one_leaves_the_loop_to_others(
     rows *= 1_000 if size == "many" else 1
 
     async def ask() -> None:
-        predictor._took, predictor._measured = 0.001, 300  # a quick batch of one row was the last
+        predictor._took, predictor._measured = last  # seconds and bytes
         model.threads.clear()
         await predictor.predict(rows, len(json.dumps(rows)))
 
     asyncio.run(ask())
     assert (model.threads == {threading.get_ident()}) == (size == "few")
+
+
+class Slow(Noting):
+    """A row takes it 2 ms, and a table 20 ms."""
+
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Predict a table."""
+        time.sleep(0.02)
+        return pd.DataFrame([self.said] * len(rows))
+
+    def _one(self, _: Any) -> dict[str, Any]:
+        time.sleep(0.002)
+        self.rows += 1
+        return self.said
+
+    rows = 0
+
+
+@pytest.mark.parametrize(("count", "one_by_one"), [(3, 3), (100, 0)])
+def test_rows_are_asked_as_is_quicker(
+    mlops: Any, serve: Any, joined: pd.DataFrame, count: int, one_by_one: int
+) -> None:
+    service, model = serve(), Slow(mlops, by_row=True)
+    log = mlops("serving.log").Log(None, "1")
+    predictor = mlops("serving.predictor").Predictor(model, service.predictor.lookups, log)
+    names = {*mlops("serving.requests").columns(), *service.predictor.lookups.online.keys}
+    (row,) = _exact(joined[[*names]].head(1))
+    predictor.try_out(row)
+    model.rows = 0
+    said = asyncio.run(predictor.predict([row] * count, 300 * count))
+    assert (said, model.rows) == ([model.said] * count, one_by_one)
 
 
 def test_a_clone_without_features_is_served(

@@ -1,8 +1,9 @@
 """The model behind the endpoint: requests that wait are answered together, by one call of it.
 
-Also those that lack nothing and are quick gather for one pass of the event loop: what a prediction
-reads of the model is often out of the processor's caches by the next request, and there for a row
-that follows at once. They wait for no other: each kind has a lane.
+A request that is alone is answered at once. Of more, those that came in one pass of the event loop
+are a batch: what one row brought of the model into the processor's caches is there for the next,
+and for trees that takes longer than to walk them. What asks the online store, or takes long, has a
+lane of its own and holds up no other.
 """
 
 import asyncio
@@ -146,8 +147,8 @@ class Predictor:
         return await loop.run_in_executor(self._model, self._call, rows, names, served, size)
 
     def _quick(self, size: int) -> bool:
-        """Whether it is soon done: what the last batch took, times how much longer it is."""
-        return self._took * max(1, size / self._measured) < QUICK
+        """Whether it is soon done, if it takes by its size what the last batch took."""
+        return self._took * size / self._measured < QUICK
 
     def _call(
         self, rows: Sequence[Row], names: Sequence[str], served: Sequence[Row], size: int
