@@ -24,7 +24,7 @@ from types import SimpleNamespace
 
 kept = []
 
-async def predict(rows, size, request):
+async def predict(rows, size, request, *, alone):
     BODY
 
 serving = lambda name: importlib.import_module(f"{sys.argv[1]}.mlops.serving.{name}")
