@@ -334,7 +334,7 @@ def test_a_request_that_lacks_nothing_waits_for_no_online_store(
         late = pool.submit(service.predict, [lacking])
         try:
             assert asking.wait(30)
-            service.predictor._took = 0.0  # and it is quick
+            service.predictor._pace = 0.0  # and it is quick
             body = {"rows": [complete]}
             answer = service.client.post("/v1/predict", json=body, timeout=10)
             assert answer.status_code == 200
@@ -471,27 +471,30 @@ class Noting:
         return self.said
 
 
+def _of(
+    mlops: Any, service: Service, model: Any, joined: pd.DataFrame
+) -> tuple[Any, dict[str, Any]]:
+    """Give the predictor of a model, and a row that lacks nothing."""
+    lookups = service.predictor.lookups
+    names = {*mlops("serving.requests").columns(), *lookups.online.keys}
+    (row,) = _exact(joined[[*names]].head(1))
+    log = mlops("serving.log").Log(None, "1")
+    return mlops("serving.predictor").Predictor(model, lookups, log), row
+
+
 @pytest.mark.parametrize("by_row", [True, False])
 @pytest.mark.parametrize("size", ["few", "many", "long"])
-@pytest.mark.parametrize("last", [(0.001, 300), (0.3, 300_000)], ids=["row", "thousand"])
+@pytest.mark.parametrize("pace", [3e-6, 1e-6], ids=["after a row", "after a thousand"])
 def test_a_large_batch_leaves_the_loop_to_others(
-    mlops: Any,
-    serve: Any,
-    joined: pd.DataFrame,
-    last: tuple[float, int],
-    size: str,
-    by_row: bool,
+    mlops: Any, serve: Any, joined: pd.DataFrame, pace: float, size: str, by_row: bool
 ) -> None:
-    service, model = serve(), Noting(mlops, by_row)
-    log = mlops("serving.log").Log(None, "1")
-    predictor = mlops("serving.predictor").Predictor(model, service.predictor.lookups, log)
-    names = {*mlops("serving.requests").columns(), *service.predictor.lookups.online.keys}
-    (row,) = _exact(joined[[*names]].head(1))
+    model = Noting(mlops, by_row)
+    predictor, row = _of(mlops, serve(), model, joined)
     rows = [{**row, "note": "x" * (60_000 if size == "long" else 1)}]
     rows *= 1_000 if size == "many" else 1
 
     async def ask() -> None:
-        predictor._took, predictor._measured = last  # seconds and bytes
+        predictor._pace = pace
         model.threads.clear()
         await predictor.predict(rows, len(json.dumps(rows)))
 
@@ -501,6 +504,8 @@ def test_a_large_batch_leaves_the_loop_to_others(
 
 class Slow(Noting):
     """A row takes it 2 ms, and a table 20 ms."""
+
+    rows = 0
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Predict a table."""
@@ -512,18 +517,13 @@ class Slow(Noting):
         self.rows += 1
         return self.said
 
-    rows = 0
-
 
 @pytest.mark.parametrize(("count", "one_by_one"), [(3, 3), (100, 0)])
 def test_rows_are_asked_as_is_quicker(
     mlops: Any, serve: Any, joined: pd.DataFrame, count: int, one_by_one: int
 ) -> None:
-    service, model = serve(), Slow(mlops, by_row=True)
-    log = mlops("serving.log").Log(None, "1")
-    predictor = mlops("serving.predictor").Predictor(model, service.predictor.lookups, log)
-    names = {*mlops("serving.requests").columns(), *service.predictor.lookups.online.keys}
-    (row,) = _exact(joined[[*names]].head(1))
+    model = Slow(mlops, by_row=True)
+    predictor, row = _of(mlops, serve(), model, joined)
     predictor.try_out(row)
     model.rows = 0
     said = asyncio.run(predictor.predict([row] * count, 300 * count))

@@ -68,10 +68,8 @@ class Predictor:
     _soon: _Lane = field(default_factory=_Lane)
     _later: _Lane = field(default_factory=_Lane)
     _model: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-    _took: float = QUICK
-    """Seconds that the last batch took in the model."""
-    _measured: int = 1
-    """Its size."""
+    _pace: float = QUICK
+    """Seconds that the last batch took in the model, a byte of it."""
     _one: RowPredictor | None = field(init=False)
     _few: int = 8
     """Rows that cost less one by one, where the model can do that, than as a table."""
@@ -148,7 +146,7 @@ class Predictor:
 
     def _quick(self, size: int) -> bool:
         """Whether it is soon done, if it takes by its size what the last batch took."""
-        return self._took * size / self._measured < QUICK
+        return self._pace * size < QUICK
 
     def _call(
         self, rows: Sequence[Row], names: Sequence[str], served: Sequence[Row], size: int
@@ -159,8 +157,9 @@ class Predictor:
             predictions = [self._one(row) for row in inputs]
         else:
             predictions = records(self.model.predict(requests.frame(inputs)))
-        self._took, self._measured = time.perf_counter() - start, size
-        metrics.MODEL_SECONDS.observe(self._took)
+        took = time.perf_counter() - start
+        self._pace = took / size
+        metrics.MODEL_SECONDS.observe(took)
         metrics.observe(predictions)
         entities = [[row[key] for key in self.log.keys] for row in rows]
         # What waits is no dictionary a row: five times the memory would pass through the caches.
