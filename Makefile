@@ -81,8 +81,7 @@ adopt: setup  ## put the template under a repo: make adopt DEST=../existing [ANS
 .PHONY: test
 test: lint  ## everything: lint, fast tests, the chart, the scenarios on their engines, the cluster
 	@$(RUN) pytest tests/fast tests/update tests/charts tests/ci -n 2 --dist loadgroup
-	@OMP_NUM_THREADS=1 $(RUN) pytest tests/smoke -n 2 --dist loadgroup
-	@$(RUN) pytest tests/cluster
+	@OMP_NUM_THREADS=1 $(RUN) pytest tests/cluster tests/smoke -n 3 --dist loadgroup --no-loadscope-reorder --durations 20
 
 .PHONY: test-fast
 test-fast: setup  ## what needs no pipeline: answers and rendered trees

@@ -14,6 +14,8 @@ import yaml
 Values = dict[str, Any]
 
 RELEASE = "late-flights"
+SECONDS = 900
+"""How long a workflow may take."""
 
 
 def command(*words: str, folder: Path | None = None, stdin: str | None = None) -> str:
@@ -61,7 +63,12 @@ class Namespace:
         template = f"workflowtemplate/{RELEASE}-{pipeline}"
         submit = ["argo", "-n", self.name, "submit", "--from", template, "-o", "name", *options]
         name = command(*submit).strip()
-        subprocess.run(["argo", "-n", self.name, "wait", name], capture_output=True, check=False)
+        wait = ["argo", "-n", self.name, "wait", name]
+        try:
+            subprocess.run(wait, capture_output=True, check=False, timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            seen = self.kubectl("get", "pods,events", "--sort-by", ".metadata.creationTimestamp")
+            raise AssertionError(f"{name} has not ended in {SECONDS} s:\n{seen}") from None
         workflow: Values = json.loads(self.kubectl("get", "workflow", name, "-o", "json"))
         return workflow
 

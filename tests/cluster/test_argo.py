@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from kube import Namespace, command, digests, signed
 
+pytestmark = pytest.mark.xdist_group("cluster")
+
 Values = dict[str, Any]
 Image = Callable[..., Values]
 

@@ -17,6 +17,8 @@ import pytest
 import yaml
 from kube import RELEASE, Namespace, Values, command, digests, nobodys, signed
 
+pytestmark = pytest.mark.xdist_group("cluster")
+
 Built = tuple[Path, Values]
 
 

@@ -16,6 +16,8 @@ import pytest
 import yaml
 from kube import command
 
+pytestmark = pytest.mark.xdist_group("cluster")
+
 Values = dict[str, Any]
 
 ENVIRONMENTS = ("staging", "prod")

@@ -16,6 +16,8 @@ import pytest
 from kube import Namespace, Values, command, nobodys, wait
 from playwright.sync_api import expect, sync_playwright
 
+pytestmark = pytest.mark.xdist_group("cluster")
+
 TARGETS = ("dashboard", "notebook", "pipeline", "serve")
 SECRET = "hunter2-of-the-index"
 
