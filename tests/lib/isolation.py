@@ -21,6 +21,8 @@ def environment(folder: Path) -> dict[str, str]:
         "DVC_GLOBAL_CONFIG_DIR": str(folder),
         "DVC_SYSTEM_CONFIG_DIR": str(folder),
         "DVC_NO_ANALYTICS": "true",
+        # What mypy reads of the libraries is the same in every repo.
+        "MYPY_CACHE_DIR": str(folder / "mypy"),
     }
     for role in ("AUTHOR", "COMMITTER"):
         given |= {f"GIT_{role}_NAME": "Tests", f"GIT_{role}_EMAIL": "tests@example.com"}
