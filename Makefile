@@ -78,6 +78,8 @@ adopt: setup  ## put the template under a repo: make adopt DEST=../existing [ANS
 	@test -n "$(DEST)" || { echo "make adopt: say where, as in: make adopt DEST=../existing"; exit 1; }
 	@$(RUN) python hooks/adopt.py "$(DEST)" $(if $(ANSWERS),--answers "$(ANSWERS)")
 
+# The cluster is one worker's, beside two for the cores: its pods wait more than they compute. What
+# takes longest comes first, which is not what holds the most tests.
 .PHONY: test
 test: lint  ## everything: lint, fast tests, the chart, the scenarios on their engines, the cluster
 	@$(RUN) pytest tests/fast tests/update tests/charts tests/ci -n 2 --dist loadgroup

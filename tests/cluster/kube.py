@@ -14,8 +14,8 @@ import yaml
 Values = dict[str, Any]
 
 RELEASE = "late-flights"
-SECONDS = 900
-"""How long a workflow may take."""
+SECONDS = 600
+"""How long a workflow may take: less than a test may, which says less of what it waits for."""
 
 
 def command(*words: str, folder: Path | None = None, stdin: str | None = None) -> str:
@@ -63,9 +63,9 @@ class Namespace:
         template = f"workflowtemplate/{RELEASE}-{pipeline}"
         submit = ["argo", "-n", self.name, "submit", "--from", template, "-o", "name", *options]
         name = command(*submit).strip()
-        wait = ["argo", "-n", self.name, "wait", name]
+        until = ["argo", "-n", self.name, "wait", name]
         try:
-            subprocess.run(wait, capture_output=True, check=False, timeout=SECONDS)
+            subprocess.run(until, capture_output=True, check=False, timeout=SECONDS)
         except subprocess.TimeoutExpired:
             seen = self.kubectl("get", "pods,events", "--sort-by", ".metadata.creationTimestamp")
             raise AssertionError(f"{name} has not ended in {SECONDS} s:\n{seen}") from None

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 RELEASES = history(ROOT)
 ROUTES = [(tag, name) for tag, at in RELEASES.items() for name in covering(scenarios(ROOT, at))]
 # One or two of each release: with all of them, every release would make every run longer by five.
-SOME = ROUTES[::3]
+SAMPLE = ROUTES[::3]
 OLDEST = ROUTES[0]
 
 CI = bool(os.environ.get("CI"))
@@ -57,10 +57,10 @@ def later(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Repos:
 
 
 def test_the_history_holds_releases() -> None:
-    assert {"v0.1.0", "v0.2.0", "v0.2.1", "v0.2.2"} <= set(RELEASES) == {tag for tag, _ in SOME}
+    assert {"v0.1.0", "v0.2.0", "v0.2.1", "v0.2.2"} <= set(RELEASES) == {tag for tag, _ in SAMPLE}
 
 
-@pytest.mark.parametrize(("tag", "scenario"), SOME)
+@pytest.mark.parametrize(("tag", "scenario"), SAMPLE)
 def test_an_unedited_repo_becomes_a_fresh_one(
     repos: Repos, tag: str, scenario: str, tmp_path: Path
 ) -> None:
