@@ -103,3 +103,17 @@ def test_a_folder_is_replaced_whole_or_not_at_all(mlops: Any, tmp_path: Path) ->
         (folder / "half").touch()
         raise ZeroDivisionError
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "old"]
+
+
+@pytest.mark.parametrize("name", ["prod", "late-flights-prod", "1"])
+def test_an_environment_is_a_plain_name(
+    mlops: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    settings = mlops("settings")
+    monkeypatch.delenv("MLOPS_ENVIRONMENT", raising=False)
+    assert settings.read(Path.cwd()).environment == ""
+    monkeypatch.setenv("MLOPS_ENVIRONMENT", name)
+    assert settings.read(Path.cwd()).environment == name
+    monkeypatch.setenv("MLOPS_ENVIRONMENT", f"{name}/eu")
+    with pytest.raises(mlops("errors").Problem, match=f"MLOPS_ENVIRONMENT is '{name}/eu': type"):
+        settings.read(Path.cwd())

@@ -1,6 +1,7 @@
 """The repo's settings: [project] and [tool.mlops] of pyproject.toml; the environment wins."""
 
 import os
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,8 @@ class Settings(BaseModel):
     pipelines: dict[Label, Pipeline]
     environments: list[Label] = Field(default=["staging", "prod"], min_length=1)
     """Those in deploy/envs/, as a release goes through them; the first takes from the registry."""
+    environment: str = ""
+    """The one that this process is part of ($MLOPS_ENVIRONMENT); empty on a laptop."""
 
 
 def read(root: Path) -> Settings:
@@ -68,8 +71,23 @@ def read(root: Path) -> Settings:
     predictions = os.environ.get("MLOPS_PREDICTIONS") or settings.predictions
     if "://" not in predictions:
         predictions = str(root / predictions)
-    update = {"tracking_uri": _absolute(uri, root), "predictions": predictions}
+    update = {
+        "tracking_uri": _absolute(uri, root),
+        "predictions": predictions,
+        "environment": _environment(),
+    }
     return settings.model_copy(update=update)
+
+
+def _environment() -> str:
+    """Return $MLOPS_ENVIRONMENT, which is part of the names of folders, runs and metrics."""
+    name = os.environ.get("MLOPS_ENVIRONMENT", "")
+    if name and not re.fullmatch(r"[a-z0-9]([a-z0-9-]{,61}[a-z0-9])?", name):
+        raise Problem(
+            f"MLOPS_ENVIRONMENT is {name!r}: type a name of lowercase letters, digits and dashes, "
+            "such as staging"
+        )
+    return name
 
 
 def _absolute(uri: str, root: Path) -> str:
