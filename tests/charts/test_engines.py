@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,15 @@ def objects(
 ) -> Callable[..., Objects]:
     """The chart's objects with an engine, by their kinds."""
 
-    def start(engine: str, *values: Values) -> Objects:
+    def start(engine: str, *values: Values, namespace: str = "prod") -> Objects:
         repo = made(engine)
         files = [repo / "orchestration/pipelines.json"]
         for number, each in enumerate((RELEASE, *values)):
             files.append(tmp_path / f"{number}.json")
             files[-1].write_text(json.dumps(each))
-        done = helm(
-            need("helm"), Form("", repo / "deploy/chart", files), "template", "late-flights"
-        )
+        form = Form("", repo / "deploy/chart", files)
+        words = ("template", "late-flights", "--namespace", namespace)
+        done = helm(need("helm"), form, *words)
         assert done.returncode == 0, done.stderr
         found: Objects = {}
         for each in map(json.loads, manifests(done.stdout)):
@@ -84,6 +84,34 @@ def stages(engine: str, rendered: Objects) -> dict[str, dict[str, str]]:
     }
 
 
+def containers(value: Any) -> Iterator[Values]:
+    """Each container that a pod of an object runs, whichever kind of object it is."""
+    if isinstance(value, dict):
+        if "image" in value and "command" in value:
+            yield value
+        for each in value.values():
+            yield from containers(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from containers(each)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("values", "named"), [({}, "flights"), ({"environment": "staging"}, "staging")]
+)
+def test_every_pod_knows_its_environment(
+    objects: Callable[..., Objects], engine: str, values: Values, named: str
+) -> None:
+    rendered = objects(engine, EVERYTHING, values, namespace="flights")
+    found = [*containers([*rendered.values()])]
+    assert {each["command"][-1] for each in found} >= {"8501", "8000", "/model/challenger"}
+    for each in found:
+        env = {variable["name"]: variable.get("value") for variable in each["env"]}
+        assert env["MLOPS_ENVIRONMENT"] == named
+    assert {env["MLOPS_ENVIRONMENT"] for env in stages(engine, rendered).values()} <= {named}
+
+
 @pytest.mark.parametrize("engine", ["argo", "kubeflow", "temporal"])
 def test_stages_use_the_model_that_is_released(
     objects: Callable[..., Objects], engine: str
@@ -118,7 +146,9 @@ def test_temporals_worker_knows_what_a_job_needs(
     asked = {*re.findall(r"MLOPS_\w+", job)} - {"MLOPS_ENGINE"}
     assert asked <= env.keys()
     assert env["MLOPS_IMAGE"] == "@".join(RELEASE["image"].values())
-    assert env["MLOPS_ENV"] == "MLFLOW_TRACKING_URI,MLOPS_MODEL_DIGEST,MLOPS_MODEL_VERSION"
+    assert env["MLOPS_ENV"] == (
+        "MLFLOW_TRACKING_URI,MLOPS_ENVIRONMENT,MLOPS_MODEL_DIGEST,MLOPS_MODEL_VERSION"
+    )
     assert env["MLFLOW_TRACKING_URI"] == EVERYTHING["env"]["MLFLOW_TRACKING_URI"]
     assert env["MLOPS_SECRETS"] == "dvc-remote"
     accounts = {each["metadata"]["name"] for each in rendered["ServiceAccount"]}

@@ -75,6 +75,13 @@ def objects(text: str) -> list[Values]:
     return sorted(found, key=lambda each: (each["kind"], each["metadata"]["name"]))
 
 
+def variables(found: list[Values]) -> dict[str, str]:
+    """The variables of a stage's pod that have a value."""
+    templates = (each["spec"]["templates"] for each in found if each["kind"] == "WorkflowTemplate")
+    env = next(templates)[1]["container"]["env"]
+    return {each["name"]: each["value"] for each in env if "value" in each}
+
+
 def test_make_chart_renders_what_is_released(repo: Path, make: Make) -> None:
     done = make()
     assert done.returncode == 0, done.stderr + done.stdout
@@ -85,6 +92,7 @@ def test_make_chart_renders_what_is_released(repo: Path, make: Make) -> None:
     said = (repo / ".chart/prod.yaml").read_text()
     assert IMAGE["image"]["digest"] in said
     assert "s3://dvc/prod" in said
+    assert variables(rendered["prod"])["MLOPS_ENVIRONMENT"] == "prod"
     for env in ENVIRONMENTS:
         assert f".chart/{env}.yaml: {len(rendered[env])} objects" in done.stdout
 
@@ -228,6 +236,9 @@ def test_argo_cd_reads_the_files_that_make_chart_reads(repo: Path) -> None:
     source = spec["template"]["spec"]["source"]
     chart = repo / source["path"]
     assert (chart / "Chart.yaml").exists()
+    assert source["helm"]["parameters"] == [
+        {"name": "environment", "value": "{{ .env }}", "forceString": True}
+    ]
     for env in environments:
         files = [file.replace("{{ .env }}", env) for file in source["helm"]["valueFiles"]]
         assert [(chart / file).resolve().relative_to(repo).as_posix() for file in files] == [

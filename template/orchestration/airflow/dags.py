@@ -49,7 +49,7 @@ def values() -> Values | None:
         for key, value in (yaml.safe_load(file.read_text()) or {}).items() if file.exists() else ():
             both = isinstance(value, dict) and isinstance(merged.get(key), dict)
             merged[key] = {**merged[key], **value} if both else value
-    env = {**(merged.get("env") or {}), **released(merged)}
+    env = {**(merged.get("env") or {}), "MLOPS_ENVIRONMENT": name, **released(merged)}
     return merged | {"namespace": f"{PROJECT}-{name}", "env": env}
 
 

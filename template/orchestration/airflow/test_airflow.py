@@ -273,6 +273,7 @@ def test_a_pod_is_what_the_stage_and_the_values_ask_for(load: Any) -> None:
     env = {variable.name: variable.value for variable in container.env}
     assert env["MLOPS_ENGINE"] == "airflow"
     assert env["MLFLOW_TRACKING_URI"] == "http://mlflow"
+    assert env["MLOPS_ENVIRONMENT"] == "staging"
     assert [source.secret_ref.name for source in container.env_from] == ["late-flights-storage"]
     assert container.security_context.read_only_root_filesystem is True
     assert pod.spec.security_context.run_as_non_root is True

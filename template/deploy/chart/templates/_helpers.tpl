@@ -42,9 +42,14 @@ MLOPS_MODEL_DIGEST: {{ . | quote }}
 {{- end }}
 {{- end }}
 
+{{/* The variables that every pod gets, as a map: the environment's name is the same in all of them. */}}
+{{- define "common.env" -}}
+{{- merge (dict "MLOPS_ENVIRONMENT" (.Values.environment | default .Release.Namespace)) .Values.env | toJson }}
+{{- end }}
+
 {{/* The variables of the pipelines' pods, as a map; what is released wins. */}}
 {{- define "pipeline.env" -}}
-{{- merge (include "model" .Values.serving.model | fromYaml) .Values.env | toJson }}
+{{- merge (include "model" .Values.serving.model | fromYaml) (include "common.env" . | fromJson) | toJson }}
 {{- end }}
 
 {{/* The pipelines by name: a release's alone, or what is merged and not released would run beside them. */}}
@@ -95,7 +100,7 @@ imagePullSecrets:
 {{/* Of (list ROOT VALUES OURS): variables of a container; ours win, then the component's. */}}
 {{- define "env" -}}
 env:
-  {{- range $key, $value := merge (dict) (last .) (index . 1).env (first .).Values.env }}
+  {{- range $key, $value := merge (dict) (last .) (index . 1).env (include "common.env" (first .) | fromJson) }}
   - name: {{ $key }}
     value: {{ $value | quote }}
   {{- end }}

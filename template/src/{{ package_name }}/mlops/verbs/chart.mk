@@ -8,7 +8,7 @@ chart:  ## lint the chart and render each environment into .chart/, with what is
 	@command -v helm >/dev/null || { echo "make chart needs helm: https://helm.sh/docs/intro/install"; exit 1; }
 	@mkdir -p .chart/schemas && rm -f .chart/*.yaml .chart/said
 	@name=$$(sed -n 's/^name: //p' deploy/chart/Chart.yaml); for folder in deploy/envs/*; do \
-	    env=$$(basename "$$folder"); set --; \
+	    env=$$(basename "$$folder"); set -- --set-string "environment=$$env"; \
 	    for file in orchestration/pipelines.json "$$folder/values.yaml" "$$folder/release.yaml"; do \
 	        test ! -e "$$file" || set -- "$$@" --values "$$file"; done; \
 	    helm lint --strict --quiet deploy/chart "$$@" && \
