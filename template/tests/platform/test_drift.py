@@ -321,6 +321,49 @@ def test_prometheus_reads_it(
             drift()
 
 
+@pytest.fixture
+def environment(mlops: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Go into an environment."""
+    settings = mlops("settings").settings
+
+    def enter(name: str) -> None:
+        monkeypatch.setenv("MLOPS_ENVIRONMENT", name)
+        settings.cache_clear()
+
+    yield enter
+    monkeypatch.delenv("MLOPS_ENVIRONMENT", raising=False)
+    settings.cache_clear()
+
+
+def test_each_environment_has_its_own_drift(
+    mlops: Any, drift: Any, environment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = drift()
+    moved = quiet | {"moved": ["temp has moved"], "date": "2013-11-01"}
+    monitoring, groups = mlops("monitoring"), []
+    with gateway(200) as (address, pushed):
+        monkeypatch.setenv("MLOPS_PUSHGATEWAY", address)
+        for name in ("prod", "staging", "prod"):
+            environment(name)
+            monitoring.to_prometheus(moved)
+            monitoring.to_mlflow(moved if name == "prod" else quiet | {"date": moved["date"]}, [])
+            path, text = pushed[-2:]
+            groups.append(path)
+            samples = [s for f in text_string_to_metric_families(text) for s in f.samples]
+            assert {sample.labels["environment"] for sample in samples} == {name}
+    assert groups[0] == groups[2] != groups[1]
+    with mlops("tracking").connected() as client:
+        found = client.search_runs(
+            [mlops("tracking").experiment(client)], f"tags.drift = '{moved['date']}'"
+        )
+    runs = {run.data.tags["environment"]: run.data.metrics["drift.moved"] for run in found}
+    assert runs == {"prod": 1, "staging": len(quiet["moved"])}
+    assert len(found) == len(runs)
+    of = mlops("status")._drift
+    assert of(str(moved["version"]), "prod")["moved"] == 1
+    assert of(str(moved["version"]), "other")["date"] == quiet["date"]
+
+
 def test_monitor_says_where_the_report_is(mlops: Any, drift: Any) -> None:
     drift()
     command = [sys.executable, "-c", f"from {mlops('cli').__name__} import main; main()", "monitor"]

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge, push_to_gateway, write_t
 
 from . import files, report, tracking
 from .errors import Problem
+from .settings import settings
 
 TEXT = files.BATCH / "drift.prom"
 PICTURES = 24
@@ -34,23 +35,26 @@ def to_prometheus(found: Found) -> None:
         TEXT.parent.mkdir(parents=True, exist_ok=True)
         write_to_textfile(str(TEXT), registry)
         return
+    # A push replaces what its group had: each environment has one of its own.
+    group = {"environment": env} if (env := settings().environment) else {}
     try:
-        push_to_gateway(address, job=found["name"], registry=registry)
+        push_to_gateway(address, job=found["name"], grouping_key=group, registry=registry)
     except OSError as error:
         raise Problem(f"MLOPS_PUSHGATEWAY: {address} does not take the metrics: {error}") from None
 
 
 def registered(found: Found) -> CollectorRegistry:
-    """Give the gauges of a comparison, each labelled by the model's name."""
-    registry, model = CollectorRegistry(), found["name"]
+    """Give the gauges of a comparison, each labelled by the environment and the model's name."""
+    registry, model = CollectorRegistry(), (settings().environment, found["name"])
 
     def gauge(name: str, about: str, *labels: str) -> Gauge:
-        return Gauge(f"mlops_{name}", about, ["model", *labels], registry=registry)
+        names = ["environment", "model", *labels]
+        return Gauge(f"mlops_{name}", about, names, registry=registry)
 
-    gauge("batch_rows", "Rows of the latest batch.").labels(model).set(found["rows"])
+    gauge("batch_rows", "Rows of the latest batch.").labels(*model).set(found["rows"])
     done = gauge("batch_timestamp_seconds", "When the latest batch was published.")
-    done.labels(model).set(time.time())
-    gauge("drift_judged", "1 where something was held against a reference.").labels(model).set(
+    done.labels(*model).set(time.time())
+    gauge("drift_judged", "1 where something was held against a reference.").labels(*model).set(
         found["judged"]
     )
     distance = gauge("drift_distance", "Of a column from the reference.", "kind", "name")
@@ -61,21 +65,24 @@ def registered(found: Found) -> CollectorRegistry:
     usually = gauge("quality_reference", "The metric of the reference.", "name")
     for kind in ("inputs", "predictions", "quality"):
         for name, each in found[kind].items():
-            moved.labels(model, kind, name).set(bool(each["moved"]))
-            bound.labels(model, kind, name).set(each["bound"])
+            moved.labels(*model, kind, name).set(bool(each["moved"]))
+            bound.labels(*model, kind, name).set(each["bound"])
             if kind == "quality":
-                value.labels(model, name).set(each["value"])
-                usually.labels(model, name).set(each["usually"])
+                value.labels(*model, name).set(each["value"])
+                usually.labels(*model, name).set(each["usually"])
                 continue
-            missing.labels(model, kind, name).set(each["missing"])
+            missing.labels(*model, kind, name).set(each["missing"])
             if each["distance"] is not None:
-                distance.labels(model, kind, name).set(each["distance"])
+                distance.labels(*model, kind, name).set(each["distance"])
     return registry
 
 
 def to_mlflow(found: Found, artifacts: list[Path]) -> None:
-    """Record a run a day and version under the model's experiment, found again by its tags."""
-    tags = {"drift": found["date"], "drift_version": str(found["version"])}
+    """Record one run per day, version and environment under the model's experiment."""
+    tags, env = (
+        {"drift": found["date"], "drift_version": str(found["version"])},
+        settings().environment,
+    )
     wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
     values = {f"drift.{name}": found[name] for name in ("judged", "rows")}
     values["drift.moved"] = len(found["moved"])
@@ -87,8 +94,11 @@ def to_mlflow(found: Found, artifacts: list[Path]) -> None:
     metrics = [tracking.metric(name, value) for name, value in values.items() if value is not None]
     with tracking.connected() as client:
         experiment = tracking.experiment(client)
-        runs = client.search_runs([experiment], wanted, max_results=1)
-        run = runs[0] if runs else client.create_run(experiment, run_name=f"drift {found['date']}")
+        runs = client.search_runs([experiment], wanted)
+        runs = [run for run in runs if run.data.tags.get("environment", "") == env]
+        name = f"drift {found['date']} {env}".rstrip()
+        run = runs[0] if runs else client.create_run(experiment, run_name=name)
+        tags |= {"environment": env} if env else {}
         for name, value in {**tracking.origin(), **tags}.items():
             client.set_tag(run.info.run_id, name, value)
         tracking.log(client, run.info.run_id, metrics)

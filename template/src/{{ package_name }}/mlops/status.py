@@ -46,22 +46,26 @@ def _of(here: Base, env: str) -> dict[str, Any]:
         found |= {"version": model.version, "model_digest": model.digest}
         version = registry.versions().get(model.version)
         found["gate"] = version.tags.get("gate", "not reached") if version else "unknown version"
-        found["drift"] = _drift(model.version)
+        found["drift"] = _drift(model.version, env)
     return found
 
 
-def _drift(version: str) -> dict[str, Any] | None:
-    """The latest day that the batch compared with the version's reference, and what moved."""
+def _drift(version: str, env: str) -> dict[str, Any] | None:
+    """The latest day that the environment compared with the version's reference, and what moved.
+
+    Where it has compared none, the latest of a laptop or of an older platform, which name none.
+    """
     with tracking.connected() as client:
         runs = client.search_runs(
             [tracking.experiment(client)],
             f"tags.drift_version = '{version}'",
             order_by=["tags.drift DESC"],
-            max_results=1,
         )
-    if not runs:
+    named = [(run.data.tags.get("environment", ""), run.data) for run in runs]
+    found = [data for name in (env, "") for of, data in named if of == name]
+    if not found:
         return None
-    tags, metrics = runs[0].data.tags, runs[0].data.metrics
+    tags, metrics = found[0].tags, found[0].metrics
     judged = bool(metrics.get("drift.judged", 1))  # a comparison of an older platform has none
     return {"date": tags["drift"], "judged": judged, "moved": int(metrics["drift.moved"])}
 
