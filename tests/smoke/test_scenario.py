@@ -16,6 +16,7 @@ PLATFORM = (
     "graph",
     "materialize",
     "notebooks",
+    "params",
     "release",
     "report",
     "stage",

@@ -13,7 +13,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = next(iter(entry_points(group="console_scripts", name="mlops"))).value.split(".")[0]
@@ -26,12 +25,13 @@ def mlops() -> Callable[[str], Any]:
 
 
 @pytest.fixture(scope="session")
-def edit_params() -> Callable[..., None]:
+def edit_params(mlops: Any) -> Callable[..., None]:
     """Replace sections of the params.yaml in the current folder."""
+    params = mlops("params")
 
     def edit(**sections: Any) -> None:
         file = Path("params.yaml")
-        file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **sections}))
+        file.write_text(params.dump({**params.load(file.read_text()), **sections}))
 
     return edit
 

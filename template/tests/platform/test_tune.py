@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import BaseModel, Field
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[2]
-GIVEN = yaml.safe_load((ROOT / "params.yaml").read_text())
+GIVEN = YAML(typ="safe").load(ROOT / "params.yaml")
 
 if "tune" not in GIVEN:
     pytest.skip("params.yaml has no section `tune`", allow_module_level=True)
@@ -158,12 +159,12 @@ def test_the_best_is_written_only_when_asked(
     monkeypatch.setattr(tune.Search, "_score", lambda *_: sign * float(next(calls)))
     tune.run(6, write=False)
     said = capsys.readouterr().out
-    before = yaml.safe_load(Path("params.yaml").read_text())
+    before = mlops("params").load(Path("params.yaml").read_text())
     assert before["model"] == GIVEN["model"]
     best = finished(mlops, tune)[-1].user_attrs["values"]
     assert yaml.safe_load(said[said.index("\nmodel:") :]) == {"model": best}
     tune.run(6, write=True)
-    after = yaml.safe_load(Path("params.yaml").read_text())
+    after = mlops("params").load(Path("params.yaml").read_text())
     assert after == {**before, "model": {**before["model"], **best}}
 
 

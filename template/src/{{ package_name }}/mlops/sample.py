@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from . import files, params, report
@@ -100,10 +99,10 @@ def _known(values: Mapping[str, Any]) -> None:
 
 def _override(file: Path, values: Mapping[str, Any]) -> None:
     """Give parameters other values; the file is a copy, so that its comments may go."""
-    text = yaml.safe_load(file.read_text())
+    sections = params.load(file.read_text(encoding="utf-8"))
     for section, changed in values.items():
-        text[section] = {**text.get(section, {}), **changed}
-    file.write_text(yaml.safe_dump(text))
+        sections[section] = {**(sections.get(section) or {}), **changed}
+    file.write_text(params.dump(sections), encoding="utf-8")
 
 
 def _git(folder: Path, *arguments: str) -> str:
