@@ -59,6 +59,14 @@ def test_same_bytes_over_s3(toy: Any, bucket: Any) -> None:
     assert found.items() < toy.repro().items()
 
 
+def test_environments_share_no_run_over_s3(toy: Any, bucket: Any) -> None:
+    for environment in ("staging", "prod"):
+        toy.monkeypatch.setenv("MLOPS_ENVIRONMENT", environment)
+        assert toy.run("ingest", "features@x") == ["ingest", "features"]
+    folders = {lock.key.rpartition("/")[0] for lock in bucket.objects.filter(Prefix="dvc/runs/")}
+    assert folders == {"dvc/runs/staging/r1", "dvc/runs/prod/r1"}
+
+
 def test_earlier_runs_change_no_request(
     toy: Any, bucket: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -237,6 +237,32 @@ def test_second_start_does_nothing(toy: Toy) -> None:
     assert toy.run("ingest", run_id="r2") == ["ingest"]
 
 
+def test_environments_on_one_remote_share_no_run(toy: Toy) -> None:
+    toy.change("params: [rows]", "params: [rows]\n    always_changed: true", "dvc.yaml")
+    toy.monkeypatch.setenv("MLOPS_ENVIRONMENT", "staging")
+    assert toy.run("ingest", "features@x") == ["ingest", "features"]
+    toy.monkeypatch.setenv("MLOPS_ENVIRONMENT", "prod")
+    with pytest.raises(toy.mlops("errors").Problem, match=r"run prod/r1 .*no entry of ingest"):
+        toy.run("features@x")
+    assert toy.run("ingest", "features@x") == ["ingest", "features"]
+    found = {file.relative_to(toy.remote).as_posix() for file in toy.remote.rglob("ingest.lock")}
+    assert found == {"runs/staging/r1/ingest.lock", "runs/prod/r1/ingest.lock"}
+
+
+def test_what_always_runs_does_so_once_under_the_same_variables(toy: Toy) -> None:
+    toy.change("params: [rows]", "params: [rows]\n    always_changed: true", "dvc.yaml")
+    toy.change("outs: [report]", "outs: [{report: {persist: true}}]", "dvc.yaml")
+    toy.run(*STAGES)
+    for name in ("MLOPS_PREDICTIONS", "MLOPS_MODEL_VERSION", "MLFLOW_TRACKING_URI"):
+        toy.monkeypatch.setenv(name, "sqlite:///another")
+        assert toy.run("ingest") == ["ingest"], name
+        assert toy.run("ingest") == [], name
+    assert toy.run("ingest", "ingest", date="2013-12-30") == ["ingest"]
+    toy.monkeypatch.setenv("MLOPS_RUN_ROUND", "1")  # a person starts the last stage again
+    assert toy.run("report", "report") == ["report"]
+    assert toy.run(*STAGES) == ["ingest"]
+
+
 def test_run_without_the_stage_before_is_one_clear_line(toy: Toy) -> None:
     toy.repro()
     with pytest.raises(toy.mlops("errors").Problem, match=r"run r9 .*features@x.*type"):

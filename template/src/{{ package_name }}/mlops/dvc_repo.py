@@ -50,11 +50,11 @@ def committed(stage: "PipelineStage") -> Entry | None:
     return entry
 
 
-def write_lock(file: Path, entries: dict[str, Entry]) -> None:
-    """Write a file of dvc.lock's form."""
+def write_lock(file: Path, entries: dict[str, Entry], **more: str) -> None:
+    """Write a file of dvc.lock's form; `more` is nothing that DVC may read."""
     from dvc.utils.serialize import dump_yaml
 
-    dump_yaml(file, {"schema": "2.0", "stages": entries})
+    dump_yaml(file, {"schema": "2.0", "stages": entries, **more})
 
 
 @contextmanager

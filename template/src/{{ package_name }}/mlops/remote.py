@@ -51,22 +51,21 @@ class Remote:
         with self._reached(), suppress(FileNotFoundError):
             self.fs.cat_file(str(self.fs.join(self.path, "runs", "none.lock")))
 
-    def read(self, stage: "PipelineStage") -> Entry | None:
-        """The entry that the stage left in this run."""
+    def read(self, stage: "PipelineStage") -> tuple[Entry | None, str]:
+        """The entry that the stage left in this run, and under what; ("" by an older platform)."""
         from dvc.utils.serialize import loads_yaml
 
         with self._reached():
             try:
                 lock = loads_yaml(self.fs.cat_file(self._entry(stage)))
             except FileNotFoundError:
-                return None
-        entry: Entry | None = lock["stages"].get(stage.name)
-        return entry
+                return None, ""
+        return lock["stages"].get(stage.name), lock.get("made_under", "")
 
-    def write(self, stage: "PipelineStage") -> None:
+    def write(self, stage: "PipelineStage", made_under: str) -> None:
         """Leave the stage's entry of dvc.lock; readers see all of it or nothing."""
         file = Path(".dvc/tmp/entry.lock")
-        write_lock(file, {str(stage.name): committed(stage) or {}})
+        write_lock(file, {str(stage.name): committed(stage) or {}}, made_under=made_under)
         with self._reached():
             self.fs.put_file(str(file), self._entry(stage))
 

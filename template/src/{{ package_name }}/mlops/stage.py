@@ -1,9 +1,17 @@
 """Run one stage where there is nothing but the repo's files: what an engine's node does.
 
-A run is known by its id. Each of its stages leaves its entry of dvc.lock in DVC's remote, as
-runs/<run id>/<stage>.lock; the stages after it learn there which bytes to pull.
+A run is known by its environment and its id. Each of its stages leaves its entry of dvc.lock in
+DVC's remote, as runs/<environment>/<run id>/<stage>.lock; the stages after it learn there which
+bytes to pull.
+
+A stage that always runs does so once in a run under the same variables (`made_under`): an engine's
+retry finds it done. Where a person starts a stage of the run again, the engine's $MLOPS_RUN_ROUND
+is another, and the stage does its work again; those not started again are inputs as they are.
 """
 
+import hashlib
+import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,14 +37,14 @@ def run(name: str, run_id: str, date: str = "") -> None:
         Problem: the stage, the remote, an input or the entry of a stage before it is not there, or
             the command failed; the run then has no new entry.
     """
-    run = safe(run_id)
+    run, variables = f"{settings().environment}/{safe(run_id)}".lstrip("/"), made_under(date)
     with problems(), scratch(settings().root) as folder:
         from dvc.repo import Repo, lock_repo
 
         with Repo(str(folder)) as repo:
             remote = Remote(repo, run)
             _remove_outs(repo)
-            finished = _write_locks(*_find(repo, name), remote)
+            finished = _write_locks(*_find(repo, name), remote) == variables
             with lock_repo(repo):  # DVC reads the locks anew
                 stage, upstream = _find(repo, name)
                 inputs = _inputs(stage, upstream)
@@ -51,7 +59,14 @@ def run(name: str, run_id: str, date: str = "") -> None:
                     repo.reproduce(stage.addressing, single_item=True, force=True, run_env=env)
                     remote.push(stage)
                     print(f"{name}: done in {time.monotonic() - start:.1f} s", flush=True)
-                remote.write(stage)
+                remote.write(stage, variables)
+
+
+def made_under(date: str) -> str:
+    """Return a digest of the variables that the platform's commands read; it tells no secret."""
+    found = {**os.environ, **({"MLOPS_DATE": date} if date else {})}
+    read = {n: found[n] for n in found if n.startswith("MLOPS_") or n == "MLFLOW_TRACKING_URI"}
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
 
 def _remove_outs(repo: "Repo") -> None:
@@ -73,8 +88,8 @@ def _find(repo: "Repo", name: str) -> tuple["PipelineStage", list["Stage"]]:
     return stages[name], list(repo.index.graph.successors(stages[name]))
 
 
-def _write_locks(stage: "PipelineStage", upstream: list["Stage"], remote: Remote) -> bool:
-    """Write the dvc.lock that holds for this stage in this run; say whether the run has its entry.
+def _write_locks(stage: "PipelineStage", upstream: list["Stage"], remote: Remote) -> str:
+    """Write the dvc.lock that holds for this stage in this run; return what its own was made under.
 
     The stages before it in its own file must have run in this run. Those of another file are inputs
     from outside: their committed entries do.
@@ -85,7 +100,7 @@ def _write_locks(stage: "PipelineStage", upstream: list["Stage"], remote: Remote
     with ThreadPoolExecutor() as pool:
         recorded = dict(zip(stages, pool.map(remote.read, stages), strict=True))
     locks: dict[Path, dict[str, Entry]] = {lock_file(each): {} for each in stages}
-    for each, entry in recorded.items():
+    for each, (entry, _) in recorded.items():
         inside = each.path == stage.path
         if not entry and (each is stage or not inside):
             entry = committed(each)
@@ -100,7 +115,8 @@ def _write_locks(stage: "PipelineStage", upstream: list["Stage"], remote: Remote
             )
     for file, entries in locks.items():
         write_lock(file, entries)
-    return recorded[stage] is not None
+    own: str = recorded[stage][1]
+    return own
 
 
 def _inputs(stage: "PipelineStage", upstream: list["Stage"]) -> dict[str, set[str]]:
