@@ -102,6 +102,10 @@ def test_every_stage_gets_what_its_meta_says(helm: Helm, graph: Values) -> None:
             assert container["resources"]["requests"] == stage["resources"]
             assert container["resources"]["limits"] == stage["resources"]
             assert row["activeDeadlineSeconds"] == stage["timeout"]
+            rounds = [each for each in container["env"] if each["name"] == "MLOPS_RUN_ROUND"]
+            assert [each["valueFrom"]["fieldRef"]["fieldPath"] for each in rounds] == [
+                "metadata.uid"
+            ]
             assert row.get("retryStrategy", {"limit": "0"})["limit"] == str(stage["retries"])
             if stage["retries"]:
                 assert row["retryStrategy"]["retryPolicy"] == "Always"

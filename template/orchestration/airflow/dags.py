@@ -24,6 +24,8 @@ PROJECT: str = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["
 STARTUP = timedelta(minutes=15)  # a node to be added, an image to be pulled
 # The parameter of a run by hand; else when it was due, which a backfill's run has of its day.
 DATE = "{{ params.date or dag_run.logical_date or '' }}"
+# Clearing, also by a backfill, raises it, and a retry does not: stages that are cleared work again.
+ROUND = "{{ dag_run.clear_number }}"
 Stage = dict[str, Any]
 Values = dict[str, Any]
 
@@ -66,7 +68,12 @@ def local_task(stage: Stage) -> BaseOperator:
         task_id=stage["id"],
         bash_command=f"exec .venv/bin/mlops stage {shlex.quote(stage['stage'])} "
         '--run-id "$RUN_ID" --date "$RUN_DATE"',
-        env={"MLOPS_ENGINE": "airflow", "RUN_ID": "{{ run_id }}", "RUN_DATE": DATE},
+        env={
+            "MLOPS_ENGINE": "airflow",
+            "MLOPS_RUN_ROUND": ROUND,
+            "RUN_ID": "{{ run_id }}",
+            "RUN_DATE": DATE,
+        },
         append_env=True,
         cwd=str(REPO),
         do_xcom_push=False,
@@ -88,6 +95,7 @@ def pod_task(stage: Stage, chart: Values) -> BaseOperator:
         "name": "base",
         "env": [
             {"name": "MLOPS_ENGINE", "value": "airflow"},
+            {"name": "MLOPS_RUN_ROUND", "value": ROUND},
             {"name": "OMP_NUM_THREADS", "valueFrom": threads},
             *({"name": key, "value": str(value)} for key, value in chart["env"].items()),
         ],

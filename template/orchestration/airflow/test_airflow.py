@@ -50,6 +50,7 @@ PIPELINES = {
 MLOPS = """#!/bin/sh
 echo "$2 $4 $MLOPS_ENGINE" >> stages.log
 echo "$5 $6" >> dates.log
+echo "$4 $MLOPS_RUN_ROUND" >> rounds.log
 case "$2" in
 "$FAIL") echo "mlops $2: accuracy is 0.02 too low" >&2; exit 1 ;;
 "$KILL") test -e killed || { touch killed; kill -9 $$; } ;;
@@ -181,15 +182,21 @@ def test_who_stops_the_run_stops_the_stage(repo: Path, start: Any, signum: int) 
         os.kill(int((repo / "hangs").read_text()), 0)
 
 
-DUE = """
-import datetime, local
+CLEARED = """
+import datetime, sys, local
 local.isolate()
 from dags import DAGS
-DAGS["batch"].test(logical_date=datetime.datetime(2026, 1, 2, 6, tzinfo=datetime.UTC))
+from airflow.__main__ import main
+run = DAGS["batch"].test(logical_date=datetime.datetime(2026, 1, 2, 6, tzinfo=datetime.UTC))
+for words in ["clear", "--yes", run.dag_id], ["test", run.dag_id, "score-0", run.run_id]:
+    sys.argv = ["airflow", "tasks", *words]
+    main()
 """
 
 
-def test_a_run_is_of_the_day_that_is_asked_for_or_when_it_was_due(repo: Path, start: Any) -> None:
+def test_a_run_is_of_the_day_that_is_asked_for_or_when_it_was_due_also_again(
+    repo: Path, start: Any
+) -> None:
     def dates() -> set[str]:
         return {*(repo / "dates.log").read_text().splitlines()}
 
@@ -198,8 +205,15 @@ def test_a_run_is_of_the_day_that_is_asked_for_or_when_it_was_due(repo: Path, st
     assert run.returncode == 0, output
     assert dates() == {"--date 2013-12-30"}
     (repo / "dates.log").unlink()
-    subprocess.run([sys.executable, "-c", DUE], cwd=repo / "orchestration/airflow", check=True)
+    (repo / "rounds.log").unlink()
+    env = os.environ | {"KILL": "batch/dvc.yaml:score@0"}
+    here = repo / "orchestration/airflow"
+    subprocess.run([sys.executable, "-c", CLEARED], cwd=here, env=env, check=True)
     assert dates() == {"--date 2026-01-02 06:00:00+00:00"}
+    # A retry is of the same round; the same run, cleared, is of another.
+    runs, rounds = zip(*map(str.split, (repo / "rounds.log").read_text().splitlines()), strict=True)
+    assert len({*runs}) == 1
+    assert rounds == ("0", "0", "1")
 
 
 def test_an_unknown_pipeline_is_one_clear_line(start: Any) -> None:
@@ -272,6 +286,8 @@ def test_a_pod_is_what_the_stage_and_the_values_ask_for(load: Any) -> None:
     assert container.resources.requests == container.resources.limits == resources
     env = {variable.name: variable.value for variable in container.env}
     assert env["MLOPS_ENGINE"] == "airflow"
+    assert env["MLOPS_RUN_ROUND"] == module.ROUND
+    assert "pod_template_dict" in task.template_fields
     assert env["MLFLOW_TRACKING_URI"] == "http://mlflow"
     assert env["MLOPS_ENVIRONMENT"] == "staging"
     assert [source.secret_ref.name for source in container.env_from] == ["late-flights-storage"]

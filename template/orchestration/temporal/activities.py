@@ -70,7 +70,9 @@ async def _process(call: Call) -> None:
     process = subprocess.Popen(
         command,
         cwd=REPO,
-        env=os.environ | {"MLOPS_ENGINE": "temporal"},
+        # A reset workflow has the run's id, and another of its own: its stages work again.
+        env=os.environ
+        | {"MLOPS_ENGINE": "temporal", "MLOPS_RUN_ROUND": str(activity.info().workflow_run_id)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

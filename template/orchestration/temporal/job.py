@@ -33,7 +33,11 @@ def manifest(call: Call, name: str, labels: dict[str, str]) -> dict[str, Any]:
         "command": ["mlops", *call.arguments],
         "env": [
             {"name": key, "value": value}
-            for key, value in {"MLOPS_ENGINE": "temporal", **passed}.items()
+            for key, value in {
+                "MLOPS_ENGINE": "temporal",
+                "MLOPS_RUN_ROUND": labels["mlops/run"],  # see activities._process
+                **passed,
+            }.items()
         ]
         # As many threads as the stage has cores, and not as the node has.
         + [

@@ -30,6 +30,9 @@ import workflow as workflow_module  # noqa: E402
 from graph import Call, Pipeline, Stage, pipelines  # noqa: E402
 from temporalio import workflow  # noqa: E402
 from temporalio.activity import ActivityCancellationDetails  # noqa: E402
+from temporalio.api.common.v1 import WorkflowExecution  # noqa: E402
+from temporalio.api.enums.v1 import EventType  # noqa: E402
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest  # noqa: E402
 from temporalio.client import (  # noqa: E402
     Client,
     ScheduleActionStartWorkflow,
@@ -58,6 +61,8 @@ def note(what):
     with open("notes", "a") as file:
         print(*words, file=file)
 note("start")
+with open("rounds", "a") as file:
+    print(stage, run, os.environ["MLOPS_RUN_ROUND"], file=file)
 plan = Path("plan", stage)
 exec(plan.read_text() if plan.exists() else "")
 note("end")
@@ -215,6 +220,39 @@ def test_killed_stage_is_retried(server: Server, repo: Repo) -> None:
     repo.plan(b=KILL_ONCE)
     assert server.end(chain("a", "b", "c"))[1] == ""
     assert repo.stages("start") == ["a", "b", "b", "c"]
+
+
+def test_a_reset_run_works_again_and_a_retry_does_not(server: Server, repo: Repo) -> None:
+    """From the second stage on; the first one is an input of the same run."""
+    repo.plan(b=KILL_ONCE)
+
+    async def work() -> list[str]:
+        async with server.started(chain("a", "b", "c")) as first:
+            await first.result()
+            tasks = [
+                event.event_id
+                async for event in first.fetch_history_events()
+                if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+            ]
+            reset = await server.client.workflow_service.reset_workflow_execution(
+                ResetWorkflowExecutionRequest(
+                    namespace=server.client.namespace,
+                    workflow_execution=WorkflowExecution(
+                        workflow_id=first.id, run_id=first.result_run_id
+                    ),
+                    request_id=first.id,
+                    workflow_task_finish_event_id=tasks[1],
+                )
+            )
+            await server.client.get_workflow_handle(first.id, run_id=reset.run_id).result()
+            return [str(first.result_run_id), reset.run_id]
+
+    first, again = server.run(work())
+    rounds = [line.split() for line in (repo.folder / "rounds").read_text().splitlines()]
+    assert rounds == [
+        *(["a", first, first], ["b", first, first], ["b", first, first], ["c", first, first]),
+        *(["b", first, again], ["c", first, again]),
+    ]
 
 
 def test_a_repo_that_is_not_set_up_is_not_retried(server: Server, repo: Repo) -> None:
@@ -400,7 +438,7 @@ def image(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("image")
 def test_manifest_of_the_job() -> None:
-    spec = job.manifest(CALL, "training-train-1", {"mlops/stage": "train"})["spec"]
+    spec = job.manifest(CALL, "training-train-1", {"mlops/run": "round-1"})["spec"]
     assert (spec["backoffLimit"], spec["activeDeadlineSeconds"]) == (0, 60)
     assert spec["ttlSecondsAfterFinished"] > 0
     pod = spec["template"]["spec"]
@@ -418,6 +456,7 @@ def test_manifest_of_the_job() -> None:
     assert variables.pop("OMP_NUM_THREADS", "") is None  # its value comes from limits.cpu
     assert variables == {
         "MLOPS_ENGINE": "temporal",
+        "MLOPS_RUN_ROUND": "round-1",
         "MLFLOW_TRACKING_URI": "http://mlflow",
     }
     assert [each["secretRef"]["name"] for each in container["envFrom"]] == ["dvc-remote", "mlflow"]
