@@ -14,6 +14,7 @@ PLATFORM = (
     "errors",
     "gate",
     "graph",
+    "lookups",
     "materialize",
     "notebooks",
     "params",

@@ -12,10 +12,12 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pandas as pd
+from pandera.api.pandas.components import Column
 from pandera.pandas import DataFrameModel
 from pydantic import BaseModel
 
@@ -211,6 +213,18 @@ def metrics() -> Metrics:
 def schema() -> Schema:
     """The team's schema.py."""
     return cast(Schema, _team_module("schema"))
+
+
+def inputs() -> dict[str, Column]:
+    """The columns of schema.Features."""
+    found: dict[str, Column] = schema().Features.to_schema().columns
+    return found
+
+
+def kind(column: Column) -> type:
+    """Return the type that a column's values have in JSON."""
+    kinds: dict[str, type] = {"b": bool, "i": int, "u": int, "f": float, "M": datetime}
+    return kinds.get(getattr(getattr(column.dtype, "type", None), "kind", "O"), str)
 
 
 def example() -> dict[str, Any]:

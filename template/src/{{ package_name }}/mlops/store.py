@@ -5,9 +5,11 @@ import os
 import sys
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from copy import deepcopy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,30 @@ import pandas as pd
 import yaml
 from feast import FeatureService, FeatureStore, FileSource
 from feast.errors import FeastObjectNotFoundException
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.infra.passthrough_provider import PassthroughProvider
+from feast.infra.provider import get_provider
 from feast.repo_config import RepoConfig, load_repo_config
 from feast.repo_contents import RepoContents
 from feast.repo_operations import parse_repo
+from feast.value_type import ValueType
 
-from . import files
+from . import contract, files, projections, source_tables
 from .errors import Problem
 
 FOLDER = Path("feature_repo")
 SERVICE = "model"
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+ROW = "__row__"
+"""The column that keeps the rows' order through the join."""
+TYPES = {
+    bool: ValueType.BOOL,
+    int: ValueType.INT64,
+    float: ValueType.DOUBLE,
+    str: ValueType.STRING,
+    datetime: ValueType.UNIX_TIMESTAMP,
+}
+"""Feast's types of what JSON holds."""
 
 
 @contextmanager
@@ -50,15 +66,19 @@ def opened(sources: Path | None = None, *, online: bool = False) -> Iterator[Fea
         repo = deepcopy(parse_repo(folder))
         if sources:
             _redirect(repo, written, sources)
+        _complete(repo, written)
         store.apply(
             [
                 *repo.data_sources,
                 *repo.entities,
                 *repo.feature_views,
+                *repo.stream_feature_views,
                 *repo.on_demand_feature_views,
                 *repo.feature_services,
             ]
         )
+        if not online and any(one.name == SERVICE for one in repo.feature_services):
+            source_tables.check(projections.of(store, service(store)))
         yield store
 
 
@@ -80,6 +100,44 @@ def _config(folder: Path, online: bool) -> RepoConfig:
     return config
 
 
+def _complete(repo: RepoContents, written: Path) -> None:
+    """Say what Feast would infer from the sources' files, which a service does not have."""
+    for source in repo.data_sources:
+        if isinstance(source, FileSource) and Path(source.path).resolve().parent == written:
+            source.timestamp_field = source.timestamp_field or "event_timestamp"
+    keys = {entity.name: entity.join_key for entity in repo.entities}
+    views = {view.name: view for view in [*repo.feature_views, *repo.stream_feature_views]}
+    taken = [
+        *(one for service in repo.feature_services for one in service.feature_view_projections),
+        *(
+            one
+            for view in repo.on_demand_feature_views
+            for one in view.source_feature_view_projections.values()
+        ),
+    ]
+    named = Counter(one.name for one in taken)
+    for projection in taken:
+        if named[projection.name] > 1:  # Feast sorts them by their aliases, and None has no order
+            projection.name_alias = projection.name_alias or projection.name
+        # Feast joins by the keys that the map names, and by no other.
+        if projection.join_key_map and (view := views.get(projection.name)):
+            own = [keys[name] for name in view.entities if name in keys]
+            projection.join_key_map = {key: key for key in own} | projection.join_key_map
+    for entity in repo.entities:
+        if entity.value_type is ValueType.UNKNOWN:
+            aliases = [one.join_key_map.get(entity.join_key) for one in taken]
+            entity.value_type = _type_of(entity.join_key, *filter(None, aliases))
+
+
+def _type_of(*names: str) -> ValueType:
+    """The type of a column in the model's inputs, or in the example of a request."""
+    kinds = {name: contract.kind(column) for name, column in contract.inputs().items()}
+    kinds |= {name: type(value) for name, value in contract.example().items()}
+    return next(
+        (TYPES[kinds[name]] for name in names if kinds.get(name) in TYPES), ValueType.UNKNOWN
+    )
+
+
 def _redirect(repo: RepoContents, written: Path, sources: Path) -> None:
     for view in repo.feature_views:
         source = view.batch_source
@@ -95,8 +153,49 @@ def service(store: FeatureStore) -> FeatureService:
         raise Problem(f"{FOLDER}/ defines no FeatureService(name={SERVICE!r}): add it") from None
 
 
+def fill(store: FeatureStore, until: datetime) -> None:
+    """Bring the online store up to date with what the sources have until then."""
+    views = [view for view in store.list_feature_views() if view.online]
+    single = [view for view in views if not view.join_keys and type(view.source) is FileSource]
+    if not single:
+        store.materialize(BEGINNING, until)
+        return
+    store.materialize(BEGINNING, until, [view.name for view in views if view not in single])
+    for view in single:  # for which DuckDB does not give the key that Feast stores it by
+        source: Any = view.source
+        rows = pd.read_parquet(source.path)
+        when = pd.to_datetime(rows[source.timestamp_field], utc=True)
+        newest = rows.loc[[when[when <= until].idxmax()]]
+        keyed = store.registry.get_feature_view(view.name, store.project)
+        get_provider(store.config).ingest_df(
+            keyed, newest.assign(**{DUMMY_ENTITY_ID: DUMMY_ENTITY_VAL})
+        )
+
+
 def join(store: FeatureStore, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give `rows` with the features that were known at each one's `event_timestamp`, in order."""
-    keyed = rows.assign(row=range(len(rows)))
-    joined = store.get_historical_features(entity_df=keyed, features=service(store)).to_df()
-    return joined.sort_values("row", ignore_index=True).drop(columns="row")
+    """Return `rows` with the features that were known at each one's `event_timestamp`, in order.
+
+    Raises:
+        Problem: the rows have a column that is called like a feature.
+    """
+    asked = service(store)
+    model = projections.of(store, asked)
+    names = {
+        model.joined(one.name, field.name): name
+        for one in model.members
+        for name, field in one.fields.items()
+    }
+    if both := sorted({*rows} & {*names.values()}):
+        raise Problem(
+            f"features.examples and the service {SERVICE!r} both have {', '.join(both)}: leave it"
+            " out of one of them"
+        )
+    source_tables.check_rows(rows, model)
+    joined = store.get_historical_features(
+        entity_df=rows.assign(**{ROW: range(len(rows))}),
+        features=asked,
+        full_feature_names=model.full_names,
+    ).to_df()
+    in_order = joined.sort_values(ROW, ignore_index=True).rename(columns=names)
+    found: pd.DataFrame = in_order[[*rows, *names.values()]]
+    return found

@@ -1,6 +1,7 @@
 """Ask the online store for what requests lack, in bounded time; without it defaults answer."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,12 +12,19 @@ from . import metrics
 from .online import Online
 from .requests import Row
 
+LOGGER = logging.getLogger("mlops.serving")
+
 AT_ONCE = 4
 """Look-ups that may wait for the online store."""
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _told(lookup: Future[Any]) -> None:
+    if error := lookup.exception():
+        LOGGER.error("the online store does not give the features of schema.EXAMPLE: %s", error)
 
 
 @dataclass
@@ -30,19 +38,17 @@ class Lookups:
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE))
     _asked: set[Future[Any]] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        """Let Prometheus see how old the features are."""
+        self.online.noted = lambda name, age: metrics.FEATURE_AGE.labels(name).set(age)
+
     def lacking(self, rows: Sequence[Row]) -> list[int]:
-        """Give the places of the rows that Feast may know more of."""
-        return [
-            n
-            for n, row in enumerate(rows)
-            if None in map(row.get, self.online.ttl)
-            and all(row[key] is not None for key in self.online.keys)
-        ]
+        """Return the places of the rows that Feast may know more of."""
+        return [n for n, row in enumerate(rows) if None in map(row.get, self.online.ttl)]
 
     def warm(self, row: Row) -> None:
         """Connect to the store in the background: the first request has no time for that."""
-        if all(row.get(key) is not None for key in self.online.keys):
-            self._threads.submit(self.online.read, [row], self.now())
+        self._threads.submit(self.online.read, [row], self.now()).add_done_callback(_told)
 
     async def served(self, rows: Sequence[Row]) -> list[Row]:
         """Give the features of each row that lacks some; none where the store does not answer."""

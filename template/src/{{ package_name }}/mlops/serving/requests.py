@@ -5,7 +5,6 @@ optional, and the entities by which they are found are not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic_core import SchemaError
 
 from .. import contract
+from ..contract import kind as kind
 
 Row = Mapping[str, Any]
 
@@ -40,11 +40,8 @@ class Lacking(Exception):
     """An input that the model needs is known neither by the client nor by Feast."""
 
 
-@cache
-def columns() -> dict[str, Column]:
-    """The model's inputs."""
-    found: dict[str, Column] = contract.schema().Features.to_schema().columns
-    return found
+columns = cache(contract.inputs)
+"""The model's inputs."""
 
 
 def body(served: Iterable[str], keys: Mapping[str, type]) -> type[BaseModel]:
@@ -105,12 +102,6 @@ def _number(found: type, wanted: Any) -> Any:
 
 def _whole(value: Any) -> Any:
     return int(value) if type(value) is float and value.is_integer() else value
-
-
-def kind(column: Column) -> type:
-    """Give the type of a column's values in JSON."""
-    kinds: dict[str, type] = {"b": bool, "i": int, "u": int, "f": float, "M": datetime}
-    return kinds.get(getattr(_dtype(column), "kind", "O"), str)
 
 
 def complete(row: Row, served: Row) -> dict[str, Any]:
