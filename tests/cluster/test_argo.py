@@ -54,11 +54,13 @@ def pods(workflow: Values) -> dict[str, str]:
     return {node["displayName"]: node["phase"] for node in nodes if node["type"] == "Pod"}
 
 
-def entries(s3: str, run_id: str, stages: list[str]) -> dict[str, str]:
-    """The digests of all outs, as the stages of a run recorded them in the remote."""
+def entries(s3: str, run: Values, stages: list[str]) -> dict[str, str]:
+    """The digests of all outs, as the stages of a workflow recorded them in the remote."""
+    # The environment is the namespace, where the values do not name one.
+    folder = f"{run['metadata']['namespace']}/{run['metadata']['uid']}"
     found: dict[str, str] = {}
     for stage in stages:
-        url = f"{s3}/dvc/late-flights/runs/{run_id}/{stage}.lock"
+        url = f"{s3}/dvc/late-flights/runs/{folder}/{stage}.lock"
         with urllib.request.urlopen(signed(url)) as answer:
             found |= digests(answer.read().decode())
     return found
@@ -92,7 +94,7 @@ def test_every_stage_succeeds_in_its_pod(run: Values, graph: Values, namespace: 
 
 def test_the_digests_are_the_laptops(run: Values, laptop: Path, graph: Values, s3: str) -> None:
     stages = [stage["id"] for stage in graph["pipelines"]["training"]["stages"]]
-    assert entries(s3, run["metadata"]["uid"], stages) == digests((laptop / "dvc.lock").read_text())
+    assert entries(s3, run, stages) == digests((laptop / "dvc.lock").read_text())
 
 
 def test_a_batch_of_a_day_is_the_laptops(
@@ -107,7 +109,7 @@ def test_a_batch_of_a_day_is_the_laptops(
     command("make", "batch", f"DATE={day}", folder=laptop)
     stages = [stage["id"] for stage in graph["pipelines"]["batch"]["stages"]]
     shards = [name for name in stages if name.startswith("score-")]
-    there = entries(s3, batch["metadata"]["uid"], [f"batch/{name}" for name in ["rows", *shards]])
+    there = entries(s3, batch, [f"batch/{name}" for name in ["rows", *shards]])
     here = digests((laptop / "batch/dvc.lock").read_text())
     assert len(there) == 1 + len(shards) > 2
     assert there == {name: here[name] for name in there}

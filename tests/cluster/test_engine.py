@@ -107,7 +107,7 @@ def test_temporals_worker_runs_a_stage_and_its_job_keeps_the_schedules(
     run = ["workflow", "execute", "--type", "pipeline", "--task-queue", RELEASE]
     done = temporal(*run, "--workflow-id", "by-hand", "--input", json.dumps(graph))
     assert done["result"] == {"ingest": "done"}
-    lock = f"{s3}/dvc/late-flights/runs/{done['runId']}/ingest.lock"
+    lock = f"{s3}/dvc/late-flights/runs/{namespace.name}/{done['runId']}/ingest.lock"
     with urllib.request.urlopen(signed(lock)) as answer:
         made = digests(answer.read().decode())
     assert made

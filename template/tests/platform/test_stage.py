@@ -249,6 +249,13 @@ def test_environments_on_one_remote_share_no_run(toy: Toy) -> None:
     assert found == {"runs/staging/r1/ingest.lock", "runs/prod/r1/ingest.lock"}
 
 
+def test_projects_on_one_remote_do_not_read_each_others_runs(toy: Toy) -> None:
+    toy.run("ingest")
+    toy.change('name = "toy"', 'name = "other"', "pyproject.toml")
+    with pytest.raises(toy.mlops("errors").Problem, match=r"run r1 in .* is a run of toy: give"):
+        toy.run("features@x")
+
+
 def test_what_always_runs_does_so_once_under_the_same_variables(toy: Toy) -> None:
     toy.change("params: [rows]", "params: [rows]\n    always_changed: true", "dvc.yaml")
     toy.change("outs: [report]", "outs: [{report: {persist: true}}]", "dvc.yaml")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .dvc_repo import Entry, committed, label, one_line, write_lock
 from .errors import Problem
+from .settings import settings
 
 if TYPE_CHECKING:
     from dvc.output import Output
@@ -52,7 +53,11 @@ class Remote:
             self.fs.cat_file(str(self.fs.join(self.path, "runs", "none.lock")))
 
     def read(self, stage: "PipelineStage") -> tuple[Entry | None, str]:
-        """The entry that the stage left in this run, and under what; ("" by an older platform)."""
+        """The entry that the stage left in this run, and under what ("" by an older platform).
+
+        Raises:
+            Problem: it is another project's, whose engine has given a run the same id.
+        """
         from dvc.utils.serialize import loads_yaml
 
         with self._reached():
@@ -60,12 +65,19 @@ class Remote:
                 lock = loads_yaml(self.fs.cat_file(self._entry(stage)))
             except FileNotFoundError:
                 return None, ""
+        own = settings().model_name
+        if (project := lock.get("project", own)) != own:
+            raise Problem(
+                f"run {self.run} in {self.url} is a run of {project}: give {own} a folder of its"
+                f" own, such as {self.url}/{own}, by `dvc remote modify` or MLOPS_DVC_REMOTE"
+            )
         return lock["stages"].get(stage.name), lock.get("made_under", "")
 
     def write(self, stage: "PipelineStage", made_under: str) -> None:
         """Leave the stage's entry of dvc.lock; readers see all of it or nothing."""
         file = Path(".dvc/tmp/entry.lock")
-        write_lock(file, {str(stage.name): committed(stage) or {}}, made_under=made_under)
+        entry = {str(stage.name): committed(stage) or {}}
+        write_lock(file, entry, made_under=made_under, project=settings().model_name)
         with self._reached():
             self.fs.put_file(str(file), self._entry(stage))
 
