@@ -18,9 +18,11 @@ PLATFORM = (
     "materialize",
     "notebooks",
     "params",
+    "publish",
     "release",
     "report",
     "stage",
+    "tables",
     "tune",
 )
 """Tests of the platform that say little of another model type."""

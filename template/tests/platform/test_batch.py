@@ -103,6 +103,17 @@ def test_a_schedule_takes_the_latest_day_until_it_was_due(
     assert [str(each) for each in rows["event_timestamp"].dt.date] == [day]
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", None])
+def test_a_day_is_one_in_utc_whatever_the_zone_of_the_times(
+    mlops: Any, monkeypatch: pytest.MonkeyPatch, zone: str | None
+) -> None:
+    monkeypatch.setenv("MLOPS_DATE", "2013-02-02")
+    times = pd.date_range("2013-02-01", "2013-02-04", freq="h", inclusive="left", tz="UTC")
+    rows, found = mlops("rows").of_a_day(pd.DataFrame({"event_timestamp": times.tz_convert(zone)}))
+    assert str(found) == "2013-02-02"
+    assert rows["event_timestamp"].to_list() == times[24:48].tz_convert(zone).to_list()
+
+
 @pytest.mark.parametrize("missing", ["2013-02-03", "2013-01-31T06:00:00Z"])
 def test_a_day_without_rows_is_no_other(
     mlops: Any, monkeypatch: pytest.MonkeyPatch, missing: str
@@ -169,11 +180,11 @@ def test_a_publish_that_is_killed_before_its_last_word_leaves_the_old_day(
 import os, signal, sys
 from importlib import import_module
 publish = import_module(sys.argv[1])
-groups = publish.groups
-def stop(*arguments):
-    yield from groups(*arguments)
+stream = publish.delta.stream
+def stop(schema, parts):
+    yield from stream(schema, parts)
     os.kill(os.getpid(), signal.SIGKILL)
-publish.groups = stop
+publish.delta.stream = lambda *both: publish.pa.RecordBatchReader.from_batches(both[0], stop(*both))
 publish.run()
 """
     done = subprocess.run([sys.executable, "-c", killed, mlops("publish").__name__], check=False)

@@ -13,13 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pandas as pd
+import pandera.pandas as pa
+import pyarrow.parquet as pq
 import pytest
 import uvicorn
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -434,6 +436,46 @@ def test_a_log_that_cannot_be_written_stops_no_answer(
     assert service.predict(_exact(asked[_inputs(mlops, asked)].head(5))).status_code == 200
     service.stop()
     assert mlops("serving.metrics").LOG_DROPPED._value.get() - dropped == 5
+
+
+def test_columns_of_any_name_are_logged(
+    mlops: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log's own columns keep their names, and then those of the predictions."""
+    columns = ["request", "date", "probability", "shadow_probability", "a"]
+    schema = pa.DataFrameSchema({name: pa.Column(float) for name in columns})
+    monkeypatch.setattr(mlops("serving.requests"), "columns", lambda: schema.columns)
+    log = mlops("serving.log")
+    writing = log.Log(str(tmp_path), "1", shadow=Halving())
+    writing.keys = ["model_version", "key"]
+    said = {"probability": 0.5, "predicted_at": 6.0}
+    now = datetime.now(UTC)
+    writing.put(log.Batch(["mine"], [["v", 7]], [(1.0, 2.0, 3.0, 4.0, 5.0)], [said], now))
+    writing.close()
+    (file,) = tmp_path.glob("date=*/*.parquet")
+    (row,) = pq.ParquetFile(file).read().to_pylist()
+    assert row == {
+        "request": "mine",
+        "predicted_at": now,
+        "model_version": "1",
+        "probability": 0.5,
+        "prediction_predicted_at": 6.0,
+        "shadow_probability": 1.5,
+        "request_model_version": "v",
+        "key": 7,
+        "request_request": 1.0,
+        "request_date": 2.0,
+        "request_probability": 3.0,
+        "request_shadow_probability": 4.0,
+        "a": 5.0,
+    }
+
+
+class Halving:
+    """A challenger."""
+
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows[["probability"]] / 2
 
 
 def test_a_log_in_a_relative_folder_is_under_the_current_one(

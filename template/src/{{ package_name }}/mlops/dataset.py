@@ -6,7 +6,7 @@ from typing import Self
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from . import contract, files, ingest, params, tables
+from . import contract, features, files, ingest, params, tables
 from .errors import Problem
 
 SPLITS = ("train", "valid", "test")
@@ -31,15 +31,18 @@ def run() -> None:
     """features.examples → Feast's point-in-time join → data/dataset/{train,valid,test}.parquet."""
     from . import store  # Feast takes seconds to import; the stages that only `read` go without
 
-    features, schema = contract.features(), contract.schema()
-    examples = features.examples(ingest.read(), params.section("features", features.Params))
+    schema, examples = contract.schema(), features.examples(ingest.read(), features.section())
     with store.opened() as feast:
         joined = store.join(feast, examples)
-    columns = [*schema.Examples.to_schema().columns]
-    if missing := [name for name in columns if name not in joined]:
+    columns = schema.Examples.to_schema().columns
+    if tables.TIME not in columns:
+        raise Problem(f"schema.Examples has no {tables.TIME}: the rows are split by it; add it")
+    if missing := [n for n, one in columns.items() if one.required and n not in joined]:
         raise Problem(f"schema.Examples wants {missing}: neither examples nor Feast give them")
     parts = split(
-        tables.check(joined[columns], schema.Examples, "the dataset"),
+        tables.check(
+            joined[[name for name in columns if name in joined]], schema.Examples, "the dataset"
+        ),
         params.section("dataset", Params),
     )
     with files.replacing(files.DATASET) as folder:
@@ -50,20 +53,22 @@ def run() -> None:
 
 def split(examples: pd.DataFrame, params: Params) -> dict[str, pd.DataFrame]:
     """Split by time; each part in order of time."""
-    examples = examples.sort_values("event_timestamp", kind="stable", ignore_index=True)
+    when = tables.utc(examples[tables.TIME]).sort_values(kind="stable")
+    examples = examples.loc[when.index].reset_index(drop=True)
     starts = [pd.Timestamp(day, tz="UTC") for day in (params.valid_from, params.test_from)]
-    part = examples["event_timestamp"].searchsorted(pd.Series(starts))
+    part = when.searchsorted(pd.Series(starts))
     bounds = [0, *part, len(examples)]
     parts = {
         name: examples.iloc[start:end].reset_index(drop=True)
         for name, start, end in zip(SPLITS, bounds, bounds[1:], strict=False)
     }
     if empty := [name for name, rows in parts.items() if rows.empty]:
-        span = f"{examples['event_timestamp'].min()} to {examples['event_timestamp'].max()}"
+        span = f"{when.min()} to {when.max()}"
         raise Problem(f"params.yaml: dataset: no rows for {', '.join(empty)}; the rows are {span}")
     return parts
 
 
 def read(name: str) -> pd.DataFrame:
     """One split of the dataset, with the types of schema.Examples."""
-    return contract.schema().Examples.validate(tables.read(files.DATASET / f"{name}.parquet"))
+    path = files.DATASET / f"{name}.parquet"
+    return tables.check(tables.read(path), contract.schema().Examples, str(path))

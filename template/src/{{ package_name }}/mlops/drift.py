@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from . import contract, files, monitoring, observed, params, production, publish, reference
+from . import contract, delta, files, monitoring, observed, params, production, publish, reference
 from .errors import Problem
 from .usual import Thresholds, compare, parts, views
 
@@ -127,8 +127,10 @@ def compared(kept: observed.Judged) -> pd.DataFrame:
     An input that came after the model was registered is not among them.
     """
     examples, predictions = kept
-    names = contract.schema().Features.to_schema().columns
-    return pd.concat([examples[[name for name in names if name in examples]], predictions], axis=1)
+    columns = contract.schema().Features.to_schema().columns
+    inputs = examples[[name for name in columns if name in examples]]
+    names, _ = delta.names(columns, predictions, ())
+    return pd.concat([inputs.rename(columns=names), predictions], axis=1)
 
 
 def quality(kept: observed.Judged, now: observed.Judged | None, limits: Params) -> dict[str, Moved]:

@@ -31,9 +31,10 @@ def run() -> None:
     team, metrics = contract.model(), contract.metrics()
     values = params.section("evaluate", Params)
     test, model = dataset.read("test"), team.load(files.MODEL)
-    predictions = tables.check(
-        team.predict(model, test), contract.schema().Predictions, "model.predict"
-    )
+    predictions = tables.framed(team.predict(model, test), "model.predict")
+    if not predictions.index.equals(test.index):
+        raise Problem("model.predict: the predictions have another index than `rows`: keep it")
+    predictions = tables.check(predictions, contract.schema().Predictions, "model.predict")
     baselines = metrics.baselines(dataset.read("train"), test)
     scores = {
         **metrics.score(test, predictions),

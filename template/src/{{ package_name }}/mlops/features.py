@@ -25,9 +25,40 @@ def section() -> Any:
 
 def write(raw: Mapping[str, pd.DataFrame], values: Any, folder: Path) -> dict[str, pd.DataFrame]:
     """Write a file a source of Feast into `folder`; give the tables."""
-    sources = contract.features().build(raw, values)
-    for name, table in sorted(sources.items()):
-        if "event_timestamp" not in table:
-            raise Problem(f"features.build: {name} has no column event_timestamp: add it")
+    built = contract.features().build(raw, values)
+    sources = {name: _taken(built[name], f"features.build: {name}") for name in sorted(built)}
+    for name, table in sources.items():
         tables.write(table, folder / f"{name}.parquet")
-    return dict(sorted(sources.items()))
+    return sources
+
+
+def examples(raw: Mapping[str, pd.DataFrame], values: Any) -> pd.DataFrame:
+    """Return the team's examples, their times in UTC.
+
+    Raises:
+        Problem: there are none.
+    """
+    found = _taken(contract.features().examples(raw, values), "features.examples")
+    if found.empty:
+        raise Problem("features.examples gives no rows: see what data.load and its dates leave")
+    return found
+
+
+def requests(raw: Mapping[str, pd.DataFrame], values: Any) -> pd.DataFrame:
+    """Return the rows to predict, their times in UTC.
+
+    Raises:
+        Problem: there are none, or one has no time, so that it belongs to no day.
+    """
+    asked = _taken(contract.requests(raw, values), "features.requests")
+    if asked.empty:
+        raise Problem("features.requests gives no rows: see what data.load and its dates leave")
+    if missing := int(asked[tables.TIME].isna().sum()):
+        raise Problem(f"features.requests: {missing:,} rows have no {tables.TIME}: leave them out")
+    return asked
+
+
+def _taken(table: Any, source: str) -> pd.DataFrame:
+    taken = tables.taken(table, source, timed=True)
+    tables.check_names(taken, source, ignore_case=True)  # DuckDB and Delta do
+    return taken

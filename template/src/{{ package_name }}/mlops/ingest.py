@@ -1,5 +1,7 @@
 """Bring the raw tables in; a row that breaks the schema stops the pipeline here."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from . import contract, files, params, tables
@@ -15,19 +17,22 @@ def run() -> None:
 
 
 def load() -> dict[str, pd.DataFrame]:
-    """The raw tables of now, checked.
+    """Return the raw tables of now, checked, as `read` returns those of `run`.
 
     Raises:
         Problem: data.load and schema.RAW name different tables, or rows break their schema.
     """
     data, schema = contract.data(), contract.schema()
     raw = data.load(params.section("data", data.Params))
+    if not isinstance(raw, Mapping):
+        raise Problem(f"data.load gives a {type(raw).__name__}: return the tables by name, a dict")
     if missing := sorted(set(schema.RAW) ^ set(raw)):
         raise Problem(
             f"data.load gives {sorted(raw)} and schema.RAW names {sorted(schema.RAW)}:"
             f" make them agree on {', '.join(missing)}"
         )
-    return {name: tables.check(raw[name], schema.RAW[name], name) for name in sorted(raw)}
+    checked = {name: tables.check(raw[name], schema.RAW[name], name) for name in sorted(raw)}
+    return {name: tables.stored(table, name) for name, table in checked.items()}
 
 
 def read() -> dict[str, pd.DataFrame]:

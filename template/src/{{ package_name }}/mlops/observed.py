@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from . import contract, features, ingest, publish, reference, rows
+from . import contract, features, ingest, publish, rows, tables
 from .settings import settings
 
 MOST = 20_000
@@ -39,26 +39,37 @@ def labelled(published: dict[str, Any], days: int) -> Judged | None:
     """
     keys, last = published["columns"], date.fromisoformat(published["date"])
     raw, values = ingest.load(), features.section()
-    known = contract.features().examples(raw, values)
+    known = features.examples(raw, values)
     if {*keys} - {*known}:
         return None
-    when = known["event_timestamp"].dt.date
+    when = known[tables.TIME].dt.date
     known = known[(when > last - timedelta(days=days)) & (when <= last)]
     said = _published(published, last - timedelta(days=days), last)
-    predicted = [str(name) for name in said if name not in keys]
+    names = published.get("names", {"requests": {name: name for name in keys}, "predictions": {}})
+    asked = said[[names["requests"][name] for name in keys]].set_axis(keys, axis=1)
     # A day that was published before a column was there has nothing in it.
-    said = said.dropna(subset=[name for name in keys if known[name].notna().all()])
-    said = said.astype({name: known[name].dtype for name in keys})
-    said = said.rename(columns={name: reference.PREDICTED + name for name in predicted})
-    both = known.drop_duplicates(keys, keep=False).merge(
-        said.drop_duplicates(keys, keep=False), on=keys
-    )
-    if both.empty:
+    asked = asked.dropna(subset=[name for name in keys if known[name].notna().all()])
+    found = _same(known[keys], asked.astype({name: known[name].dtype for name in keys}))
+    if found.empty:
         return None
     with tempfile.TemporaryDirectory() as scratch:
         features.write(raw, values, Path(scratch))
-        both = pd.concat(rows.joined(both, Path(scratch), 1), ignore_index=True)
-    return reference.split(both)
+        examples = known.loc[found["known"]].reset_index(drop=True)
+        joined = pd.concat(rows.joined(examples, Path(scratch), 1), ignore_index=True)
+    predictions = said.drop(columns=[*names["requests"].values()])
+    own = {new: name for name, new in names["predictions"].items()}
+    return joined, predictions.loc[found["asked"]].reset_index(drop=True).rename(columns=own)
+
+
+def _same(known: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
+    """The places of rows that are alike; those that two rows have in common tell nothing."""
+    columns = [*range(known.shape[1])]  # a number is the name of no column
+    tables_ = {"known": known, "asked": asked}
+    sides = [
+        table.drop_duplicates(keep=False).set_axis(columns, axis=1).rename_axis(name).reset_index()
+        for name, table in tables_.items()
+    ]
+    return sides[0].merge(sides[1], on=columns)[[*tables_]]
 
 
 def _published(published: dict[str, Any], after: date, last: date) -> pd.DataFrame:
@@ -68,12 +79,13 @@ def _published(published: dict[str, Any], after: date, last: date) -> pd.DataFra
     wanted = version & (pc.field("date") > after) & (pc.field("date") <= last)
     total = table.count_rows(filter=wanted)
     columns = [name for name in table.schema.names if name not in ("model_version", "date")]
-    return sampled(table.to_batches(columns=columns, filter=wanted), total)
+    batches = table.to_batches(columns=columns, filter=wanted)
+    return sampled((pa.Table.from_batches([batch]) for batch in batches), total)
 
 
-def sampled(batches: Iterable[pa.RecordBatch], total: int) -> pd.DataFrame:
+def sampled(parts: Iterable[pa.Table], total: int) -> pd.DataFrame:
     """Give about MOST of `total` rows, drawn by a fixed seed; only those are held in memory."""
     random, share = np.random.default_rng(0), MOST / max(total, 1)
-    taken = [batch.filter(pa.array(random.random(len(batch)) < share)) for batch in batches]
-    table: pd.DataFrame = pa.Table.from_batches(taken).to_pandas()
+    taken = [part.filter(pa.array(random.random(len(part)) < share)) for part in parts]
+    table: pd.DataFrame = pa.concat_tables(taken, promote_options="permissive").to_pandas()
     return table

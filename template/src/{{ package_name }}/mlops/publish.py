@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import date
-from itertools import chain
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from . import files, production, rows, score
+from . import delta, files, production, rows, score
 from .errors import Problem
 from .settings import settings
 
@@ -24,34 +23,46 @@ def run() -> None:
         raise Problem(f"{', '.join(missing)}: not scored; name these shards in batch/dvc.yaml")
     target, day = settings().predictions, date.fromisoformat(about["date"])
     fixed = {"model_version": str(model["version"]), "date": day}
-    parts = chain.from_iterable(groups(name, about["columns"], fixed) for name in shards)
-    first = next(parts)
+
+    def parts() -> Iterator[pa.Table]:
+        for name in shards:
+            yield from groups(name, about["columns"], fixed)
+
+    fitting = delta.Fitting(delta.opened(target))
+    for part in parts():
+        for name in part.column_names:
+            fitting.add(name, part[name])
     try:
+        if widened := fitting.widen():
+            print(f"{target}: {', '.join(widened)} widened, all days rewritten")
         write_deltalake(
             target,
-            pa.RecordBatchReader.from_batches(first.schema, chain([first], parts)),
+            delta.stream(pa.schema(fitting.types.items()), parts()),
             mode="overwrite",
             predicate=f"date = '{day}'",
             partition_by=["date"],
             schema_mode="merge",
         )
     except (DeltaError, OSError) as error:
-        raise Problem(
-            f"{target} does not take the predictions: {' '.join(str(error).split())[:200]};"
-            " if it cannot be written, set MLOPS_PREDICTIONS to what can, as s3://bucket/predictions"
-        ) from None
-    files.write_json(PUBLISHED, {**about, **model, "table": DeltaTable(target).version()})
+        raise delta.refused(target, error) from None
+    predictions = pq.read_schema(score.SCORES / shards[0]).names
+    requests, said = delta.names(about["columns"], predictions)
+    names = {"requests": requests, "predictions": said}
+    version = DeltaTable(target).version()
+    files.write_json(PUBLISHED, {**about, **model, "names": names, "table": version})
     print(f"{day}: {about['rows']:,} predictions of version {model['version']} are in {target}")
 
 
-def groups(shard: str, columns: list[str], fixed: dict[str, object]) -> Iterator[pa.RecordBatch]:
-    """Give these columns of the shard's rows beside their predictions, by row groups."""
+def groups(shard: str, columns: list[str], fixed: dict[str, object]) -> Iterator[pa.Table]:
+    """Return these columns of the shard's rows beside their predictions, by row groups.
+
+    Their names are those of `delta.names`.
+    """
     with pq.ParquetFile(rows.ROWS / shard) as asked, pq.ParquetFile(score.SCORES / shard) as scored:
+        requests, predictions = delta.names(columns, scored.schema_arrow.names, fixed)
         for number in range(asked.num_row_groups):
-            table = asked.read_row_group(number, columns)
-            predictions = scored.read_row_group(number)
-            for name in predictions.column_names:
-                table = table.append_column(name, predictions[name])
-            for name, value in fixed.items():
-                table = table.append_column(name, pa.repeat(pa.scalar(value), len(table)))
-            yield from table.combine_chunks().to_batches()
+            given, said = asked.read_row_group(number, columns), scored.read_row_group(number)
+            found = {requests[name]: given[name] for name in columns}
+            found |= {predictions[name]: said[name] for name in said.column_names}
+            found |= {n: pa.repeat(pa.scalar(value), len(given)) for n, value in fixed.items()}
+            yield pa.table(found)

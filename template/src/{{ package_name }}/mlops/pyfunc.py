@@ -1,11 +1,34 @@
 """The model as MLflow loads it anywhere: `mlflow.pyfunc.load_model("models:/<name>@champion")`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from pandera.api.pandas.components import Column
+from pandera.pandas import DataFrameModel
 
 from . import contract
+
+TYPES: Mapping[Any, str] = {
+    np.dtype(bool): "boolean",
+    np.dtype("int32"): "integer",
+    np.dtype("int64"): "long",
+    np.dtype("float32"): "float",
+    np.dtype("float64"): "double",
+    np.dtype("datetime64[ns]"): "datetime",
+    np.dtype(str): "string",
+}
+"""MLflow's types. None holds a missing whole number, a category, or a time with a zone."""
+
+
+def types(schema: type[DataFrameModel]) -> dict[str, str]:
+    """Return MLflow's type of each column of a schema; "any" where it has none."""
+    columns: dict[str, Column] = schema.to_schema().columns
+    return {
+        name: TYPES.get(getattr(one.dtype, "type", None), "any") for name, one in columns.items()
+    }
 
 
 class Model:
@@ -15,10 +38,23 @@ class Model:
         """Load what model.save wrote into `folder`."""
         self._team = contract.model()
         self._model = self._team.load(folder)
+        inputs = contract.schema().Features
+        columns: dict[str, Column] = inputs.to_schema().columns
+        self._any = {
+            name: columns[name].dtype for name, one in types(inputs).items() if one == "any"
+        }
 
     def predict(self, rows: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Give the predictions (schema.Predictions), a row a row."""
-        return self._team.predict(self._model, rows)
+        """Return the predictions (schema.Predictions), one row per input row.
+
+        Columns that MLflow has no type for are brought to that of schema.Features.
+        """
+        other = {
+            name: kind.coerce(rows[name])
+            for name, kind in self._any.items()
+            if kind and rows[name].dtype != getattr(kind, "type", None)
+        }
+        return self._team.predict(self._model, rows.assign(**other) if other else rows)
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Give each feature's contribution to each prediction, a column a feature."""

@@ -7,8 +7,21 @@ from typing import Any
 
 import jinja2
 from packaging.requirements import Requirement
+from pandera.pandas import DataFrameModel
 
-from . import contract, dataset, evaluate, files, gate, params, reference, report, tables, tracking
+from . import (
+    contract,
+    dataset,
+    evaluate,
+    files,
+    gate,
+    params,
+    pyfunc,
+    reference,
+    report,
+    tables,
+    tracking,
+)
 from .errors import Problem
 from .settings import settings
 
@@ -59,17 +72,13 @@ def _create(client: Any, run_id: str, tags: dict[str, str]) -> Any:
     import mlflow
 
     name, package = settings().model_name, settings().package
-    example = dataset.read("test").head(5)[list(contract.schema().Features.to_schema().columns)]
-    team = contract.model()
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.pyfunc.log_model(
             name="model",
             loader_module=f"{package}.mlops.pyfunc",
             data_path=str(files.MODEL),
             code_paths=[str(_code())],
-            signature=mlflow.models.infer_signature(
-                example, team.predict(team.load(files.MODEL), example)
-            ),
+            signature=_signature(),
             pip_requirements=requirements(),
         )
     if not client.search_registered_models(f"name = '{name}'"):
@@ -81,6 +90,19 @@ def _create(client: Any, run_id: str, tags: dict[str, str]) -> Any:
         tags=tags,
         model_id=logged.model_id,
     )
+
+
+def _signature() -> Any:
+    """MLflow's signature, by the schema: rows would not tell which values may be missing."""
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import AnyType, ColSpec, Schema
+
+    def columns(schema: type[DataFrameModel]) -> Schema:
+        types = pyfunc.types(schema).items()
+        return Schema([ColSpec(AnyType() if one == "any" else one, name) for name, one in types])
+
+    schema = contract.schema()
+    return ModelSignature(columns(schema.Features), columns(schema.Predictions))
 
 
 def requirements() -> list[str]:

@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from . import contract, features, files, ingest, tables
+from . import contract, delta, features, files, ingest, tables
 from .errors import Problem
+from .settings import settings
 
 ROWS = files.ROWS
 ABOUT = ROWS / "about.json"
@@ -31,8 +32,10 @@ def run(shards: int) -> None:
     without either it is the latest of all.
     """
     raw, values = ingest.load(), features.section()
-    requests, day = of_a_day(contract.requests(raw, values))
-    about = {"date": str(day), "rows": len(requests), "columns": [*requests.columns]}
+    requests, day = of_a_day(features.requests(raw, values))
+    predictions = contract.schema().Predictions.to_schema().columns
+    columns = delta.check(requests, predictions, settings().predictions)
+    about = {"date": str(day), "rows": len(requests), "columns": columns}
     with files.replacing(ROWS) as folder:
         with tempfile.TemporaryDirectory() as scratch:
             features.write(raw, values, Path(scratch))
@@ -60,12 +63,15 @@ def write(parts: Iterable[pd.DataFrame], folder: Path, shards: int, requests: pd
     """
     paths = [folder.resolve() / f"{shard}.parquet" for shard in range(shards)]
     first = next(remaining := iter(parts))  # Feast's join is in another folder from here on
-    schema = _schema(first, requests)
-    with ExitStack() as stack:
-        writers = [stack.enter_context(pq.ParquetWriter(path, schema)) for path in paths]
-        for number, part in enumerate(chain([first], remaining)):
-            table = pa.Table.from_pandas(part, schema, preserve_index=False)
-            writers[number % shards].write_table(table, GROUP)
+    try:
+        schema = _schema(first, requests)
+        with ExitStack() as stack:
+            writers = [stack.enter_context(pq.ParquetWriter(path, schema)) for path in paths]
+            for number, part in enumerate(chain([first], remaining)):
+                table = pa.Table.from_pandas(part, schema, preserve_index=False)
+                writers[number % shards].write_table(table, GROUP)
+    except tables.UNHOLDABLE as error:
+        raise Problem(f"the rows: {tables.reason(error)}") from None
 
 
 def _schema(part: pd.DataFrame, requests: pd.DataFrame) -> pa.Schema:
@@ -81,7 +87,7 @@ def _schema(part: pd.DataFrame, requests: pd.DataFrame) -> pa.Schema:
 
 def of_a_day(requests: pd.DataFrame) -> tuple[pd.DataFrame, date]:
     """The requests of the day in UTC that $MLOPS_DATE says; and that day."""
-    days = requests["event_timestamp"].dt.date
+    days = tables.utc(requests[tables.TIME]).dt.date
     day, exactly = said(os.environ.get("MLOPS_DATE", ""))
     known = days[days <= day]
     if not exactly and not known.empty:

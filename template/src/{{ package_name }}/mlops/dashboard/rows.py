@@ -58,4 +58,5 @@ def _paths(source: str) -> list[Path]:
 
 @st.cache_resource(max_entries=len(SOURCES), show_spinner="Reading the rows")
 def _read(paths: list[Path], changed: float, version: str) -> pd.DataFrame:
-    return typed(pd.concat([next(predict.groups(path)) for path in paths], ignore_index=True))
+    rows = pd.concat([next(predict.groups(path)) for path in paths], ignore_index=True)
+    return typed(reference.split(rows)[0] if paths[0].name == reference.FILE else rows)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
+from .. import tables
 from ..errors import Problem
 from . import metrics, requests
 
@@ -110,11 +111,18 @@ class Log:
         answers = [row for one in batches for row in one.predictions]
         said = pd.DataFrame({name: [row[name] for row in answers] for name in answers[0]})
         about = pd.DataFrame({"request": [name for one in batches for name in one.names]})
-        for place, key in enumerate(self.keys):
-            about[key] = [row[place] for one in batches for row in one.entities]
+        found = [row for one in batches for row in one.entities]
+        entities = pd.DataFrame({key: [row[n] for row in found] for n, key in enumerate(self.keys)})
         about["predicted_at"] = [one.at for one in batches for _ in one.names]
         about["model_version"] = self._version
-        return pd.concat([about, rows, said, self._challenge(rows)], axis=1)
+        challenge = self._challenge(rows)
+        inputs = pd.concat([entities, rows], axis=1)
+        # No file has a name twice, and its folder is named by a `date`: who comes later gives way.
+        said = said.rename(columns=tables.apart(said, [*about, "date"], "prediction_"))
+        taken = [*about, "date", *said]
+        challenge = challenge.rename(columns=tables.apart(challenge, taken, "shadow_"))
+        inputs = inputs.rename(columns=tables.apart(inputs, [*taken, *challenge], "request_"))
+        return pd.concat([about, inputs, said, challenge], axis=1)
 
     def _challenge(self, rows: pd.DataFrame) -> pd.DataFrame:
         if self._shadow is None:

@@ -7,7 +7,7 @@ import streamlit as st
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from ... import contract
+from ... import contract, delta
 from ...errors import Problem
 from ...settings import settings
 from .. import charts
@@ -49,12 +49,14 @@ def _days(table: str) -> pd.DataFrame:
 @st.cache_data(ttl=SECONDS, show_spinner="Reading the day's predictions")
 def _summary(table: str, day: str) -> tuple[int, list[str], dict[str, pd.DataFrame]]:
     """Give the number of rows, the models' versions, and the counts of each prediction."""
-    wanted, published = contract.schema().Predictions.to_schema().columns, DeltaTable(table)
+    published = DeltaTable(table)
     there = {field.name for field in published.schema().fields}  # of older versions, too
-    names = [name for name in wanted if name in there]
-    found = published.to_pandas(partitions=[("date", "=", day)], columns=[*names, "model_version"])
+    _, wanted = delta.names([], contract.schema().Predictions.to_schema().columns)
+    names = {name: new for name, new in wanted.items() if new in there}
+    columns = [*names.values(), "model_version"]
+    found = published.to_pandas(partitions=[("date", "=", day)], columns=columns)
     versions = sorted(found["model_version"].unique(), key=int)
-    return len(found), versions, {name: counts(found[name]) for name in names}
+    return len(found), versions, {name: counts(found[new]) for name, new in names.items()}
 
 
 def counts(values: pd.Series) -> pd.DataFrame:
