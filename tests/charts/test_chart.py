@@ -235,6 +235,8 @@ def test_the_pods_are_restricted(helm: Helm) -> None:
         ({"graph": one_stage(gpu="1")["pipelines"]}, "/graph/training/stages/0/gpu"),
         ({"pipelines": {"Training": {"schedule": "", "stages": []}}}, "Training"),
         ({"pipelines": {"training": {"schedule": "weekly", "stages": []}}}, "/schedule"),
+        ({"pipelines": {"training": {"schedule": "99 5 * * *", "stages": []}}}, "/schedule"),
+        ({"graph": {"training": {"schedule": "0 5 * * 8", "stages": []}}}, "/schedule"),
         ({"servin": {}}, "servin"),
         ({"serving": {"replica": 2}}, "replica"),
         ({"serving": {"replicas": 0}}, "/serving/replicas"),

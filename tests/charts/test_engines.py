@@ -143,7 +143,7 @@ def test_temporals_worker_knows_what_a_job_needs(
     ]
     env = variables(worker)
     job = (root / "template/orchestration/temporal/job.py").read_text()
-    asked = {*re.findall(r"MLOPS_\w+", job)} - {"MLOPS_ENGINE"}
+    asked = {*re.findall(r"MLOPS_\w+", job)} - {"MLOPS_ENGINE", "MLOPS_RUN_ROUND"}
     assert asked <= env.keys()
     assert env["MLOPS_IMAGE"] == "@".join(RELEASE["image"].values())
     assert env["MLOPS_ENV"] == (
@@ -286,6 +286,10 @@ def test_kubeflows_version_is_named_by_its_content(objects: Callable[..., Object
         return names
 
     first = versions()
-    assert versions({"labels": {"team": "other"}}) == first
-    other = versions({"env": {"MLFLOW_TRACKING_URI": "https://other.example.com"}})
-    assert not {*other.values()} & {*first.values()}
+    assert versions({"serving": {"replicas": 3}}) == first
+    for content in (
+        {"env": {"MLFLOW_TRACKING_URI": "https://other.example.com"}},
+        {"labels": {"team": "other"}},
+        {"environment": "staging"},
+    ):
+        assert not {*versions(content).values()} & {*first.values()}

@@ -48,6 +48,7 @@ EVERYTHING: Values = {
     "suspend": True,
     "serviceAccount": {"annotations": {"iam.gke.io/gcp-service-account": "a@example.com"}},
     "labels": {"team": "flights"},
+    "podAnnotations": {"sidecar.istio.io/inject": "false"},
     "nodeSelector": {"pool": "ml"},
     "tolerations": [{"key": "ml", "operator": "Exists"}],
     "engine": {

@@ -21,6 +21,12 @@ from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, Param
 
 REPO = Path(__file__).resolve().parents[2]
 PROJECT: str = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["name"]
+# By which the chart's policies and people find a stage's pods.
+LABELS = {
+    "app.kubernetes.io/name": PROJECT,
+    "app.kubernetes.io/instance": PROJECT,
+    "app.kubernetes.io/component": "pipeline",
+}
 STARTUP = timedelta(minutes=15)  # a node to be added, an image to be pulled
 # The parameter of a run by hand; else when it was due, which a backfill's run has of its day.
 DATE = "{{ params.date or dag_run.logical_date or '' }}"
@@ -37,9 +43,7 @@ def values() -> Values | None:
     """
     if not (name := os.environ.get("MLOPS_ENV")):
         return None
-    import yaml
-
-    merged: Values = {}
+    chart: Values = {}
     folder = REPO / "deploy/envs" / name
     if not folder.is_dir():
         raise ValueError(f"MLOPS_ENV is {name!r}, and there is no folder deploy/envs/{name}")
@@ -48,11 +52,47 @@ def values() -> Values | None:
         folder / "values.yaml",
         folder / "release.yaml",
     ):
-        for key, value in (yaml.safe_load(file.read_text()) or {}).items() if file.exists() else ():
-            both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-            merged[key] = {**merged[key], **value} if both else value
-    env = {**(merged.get("env") or {}), "MLOPS_ENVIRONMENT": name, **released(merged)}
-    return merged | {"namespace": f"{PROJECT}-{name}", "env": env}
+        if file.exists():
+            merge(chart, read(file))
+    check(chart, folder)
+    env = {**chart.get("env", {}), "MLOPS_ENVIRONMENT": name, **released(chart)}
+    return chart | {"namespace": f"{PROJECT}-{name}", "env": env}
+
+
+def read(file: Path) -> Values:
+    """The values of a file; a date among them is text, as to Helm."""
+    import yaml
+
+    class Loader(yaml.SafeLoader): ...
+
+    Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_yaml_str)
+    values: Values = yaml.load(file.read_text(), Loader) or {}
+    return values
+
+
+def merge(values: Values, others: Values) -> None:
+    """Put others into values as Helm does: deeply, and null takes a key away."""
+    for key, value in others.items():
+        if value is None:
+            values.pop(key, None)
+        elif isinstance(value, dict) and isinstance(values.get(key), dict):
+            merge(values[key], value)
+        else:
+            values[key] = value
+
+
+def check(chart: Values, folder: Path) -> None:
+    """Raise a ValueError of one line where `make chart` would refuse the values."""
+    import jsonschema
+
+    schema = json.loads((REPO / "deploy/chart/values.schema.json").read_text())
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(chart)
+    if error := jsonschema.exceptions.best_match(errors):
+        where = ".".join(map(str, error.absolute_path)) or "the values"
+        raise ValueError(f"deploy/envs/{folder.name}: {where}: {error.message}: see `make chart`")
+    image = chart["image"]
+    if (image.get("digest") or image.get("tag")) and not image.get("repository"):
+        raise ValueError(f"deploy/envs/{folder.name}: image.repository is empty: say where it is")
 
 
 def released(chart: Values) -> dict[str, str]:
@@ -133,6 +173,8 @@ def pod_task(stage: Stage, chart: Values) -> BaseOperator:
         log_events_on_failure=True,
         log_pod_spec_on_failure=False,
         container_name_log_prefix_enabled=False,
+        labels=LABELS | chart.get("labels", {}),
+        annotations=chart.get("podAnnotations", {}),
         startup_timeout_seconds=int(STARTUP.total_seconds()),
         active_deadline_seconds=stage["timeout"],
         retries=stage["retries"],

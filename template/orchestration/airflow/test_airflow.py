@@ -47,6 +47,7 @@ PIPELINES = {
     "training": {"schedule": "0 5 * * 1", "stages": STAGES},
     "batch": {"schedule": "", "stages": SHARDS},
 }
+DIGEST = "sha256:" + "0" * 64
 MLOPS = """#!/bin/sh
 echo "$2 $4 $MLOPS_ENGINE" >> stages.log
 echo "$5 $6" >> dates.log
@@ -118,13 +119,16 @@ def chart(repo: Path) -> Path:
     """The folder of an environment whose pods have an image."""
     folder = repo / "deploy/envs/staging"
     folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(HERE.parents[1] / "deploy/chart", repo / "deploy/chart", dirs_exist_ok=True)
     (folder / "values.yaml").write_text(
         "image: {repository: registry.example/pipeline, tag: old}\n"
         "env: {MLFLOW_TRACKING_URI: 'http://mlflow'}\n"
         "envFrom: [late-flights-storage]\n"
         "nodeSelector: {pool: batch}\n"
+        "labels: {team: flights}\n"
+        "podAnnotations: {rotated: 2026-11-30}\n"
     )
-    (folder / "release.yaml").write_text("image: {digest: 'sha256:0123'}\n")
+    (folder / "release.yaml").write_text(f"image: {{digest: '{DIGEST}'}}\n")
     return folder
 
 
@@ -279,7 +283,7 @@ def test_a_pod_is_what_the_stage_and_the_values_ask_for(load: Any) -> None:
     assert (task.retries, task.execution_timeout.total_seconds()) == (2, 1800 + 900)
     pod = task.build_pod_request_obj(dry_run=True)
     [container] = pod.spec.containers
-    assert container.image == "registry.example/pipeline@sha256:0123"
+    assert container.image == f"registry.example/pipeline@{DIGEST}"
     assert container.args == ["stage", "train", "--run-id", "{{ run_id }}", "--date", dates]
     assert "arguments" in task.template_fields
     resources = {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"}
@@ -295,6 +299,14 @@ def test_a_pod_is_what_the_stage_and_the_values_ask_for(load: Any) -> None:
     assert pod.spec.security_context.run_as_non_root is True
     assert pod.spec.service_account_name == "late-flights-pipeline"
     assert pod.spec.node_selector == {"pool": "batch"}
+    assert (
+        pod.metadata.labels.items()
+        >= {
+            "team": "flights",
+            "app.kubernetes.io/component": "pipeline",
+        }.items()
+    )
+    assert pod.metadata.annotations == {"rotated": "2026-11-30"}
     assert pod.spec.active_deadline_seconds == 1800
     assert pod.metadata.namespace == "late-flights-staging"
     ingest = training.get_task("ingest").build_pod_request_obj(dry_run=True)
@@ -361,6 +373,63 @@ def test_suspending_what_is_not_there_is_an_import_error(load: Any, chart: Path)
         file.write("suspend: [trainin]\n")
     with pytest.raises(ValueError, match="suspend: there is no pipeline trainin, but training"):
         load(MLOPS_ENV="staging")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("evn: {A: b}", "the values: .*evn"),
+        ("env: {A: 1}", "env.A: 1 is not of type 'string'"),
+        ("tolerations: [{keys: gpu}]", "tolerations.0: .*keys"),
+        ("image: {repository: null, tag: a}", "image.repository is empty"),
+    ],
+)
+def test_what_make_chart_refuses_is_an_import_error(
+    load: Any, chart: Path, wrong: str, said: str
+) -> None:
+    (chart / "values.yaml").write_text(wrong)
+    with pytest.raises(ValueError, match=f"^deploy/envs/staging: {said}") as caught:
+        load(MLOPS_ENV="staging")
+    assert "\n" not in str(caught.value)
+
+
+def test_values_are_merged_as_helm_does(load: Any, chart: Path) -> None:
+    """Deeply, and null takes away what the values before it say."""
+    with (chart / "values.yaml").open("a") as file:
+        file.write("serving: {model: {version: '2'}}\nsuspend: true\n")
+    (chart / "release.yaml").write_text(
+        f"image: {{digest: '{DIGEST}'}}\nenv: {{MLFLOW_TRACKING_URI: null}}\nsuspend: null\n"
+        f"serving: {{model: {{digest: {'a' * 64}}}}}\nnodeSelector: {{pool: null}}\n"
+    )
+    training = load(MLOPS_ENV="staging").DAGS["training"]
+    assert training.schedule
+    pod = training.get_task("train").build_pod_request_obj(dry_run=True)
+    env = {variable.name: variable.value for variable in pod.spec.containers[0].env}
+    assert "MLFLOW_TRACKING_URI" not in env
+    assert (env["MLOPS_MODEL_VERSION"], env["MLOPS_MODEL_DIGEST"]) == ("2", "a" * 64)
+    assert not pod.spec.node_selector
+
+
+def test_schedules_are_as_all_engines_have_them(load: Any, chart: Path) -> None:
+    """A day of the month or a weekday; and the last run that an outage missed is made up for."""
+    graph = {"training": {"schedule": "0 5 1 * 1", "stages": STAGES[:1]}}
+    with (chart / "release.yaml").open("a") as file:
+        file.write(f"graph: {json.dumps(graph)}\n")
+    training = load(MLOPS_ENV="staging").DAGS["training"]
+    import pendulum
+    from airflow.timetables.base import DataInterval, TimeRestriction
+    from airflow.timetables.trigger import CronTriggerTimetable
+
+    timetable = CronTriggerTimetable(training.schedule.expression, timezone="UTC")
+    run = timetable.next_dagrun_info(
+        last_automated_data_interval=DataInterval.exact(pendulum.now("UTC").subtract(days=40)),
+        restriction=TimeRestriction(None, None, catchup=training.catchup),
+    )
+    assert run
+    day = pendulum.now("UTC").subtract(hours=5)
+    while not (day.day == 1 or day.isoweekday() == 1):
+        day = day.subtract(days=1)
+    assert run.logical_date == day.start_of("day").add(hours=5)
 
 
 def test_without_an_image_there_are_no_dags_yet(load: Any, chart: Path) -> None:

@@ -12,7 +12,7 @@ test-engine: setup  ## the tests of what builds the pipelines on Kubeflow Pipeli
 	@$(RUN_ENGINE) pytest orchestration/kubeflow
 
 .PHONY: compile
-compile: setup  ## write the pipelines as Kubeflow takes them: make compile IMAGE=registry/image@sha256:… [OPTIONS="--env NAME=VALUE --secret SECRET:KEY"]
+compile: setup  ## write the pipelines as Kubeflow takes them: make compile IMAGE=registry/image@sha256:… [OPTIONS="--env NAME=VALUE --secret SECRET:KEY --values FILE"]
 	@test -n "$(IMAGE)" || { echo "make compile: say which image, as in: make compile IMAGE=registry/image@sha256:…"; exit 1; }
 	@$(RUN) mlops graph --check
 	@$(RUN_ENGINE) python orchestration/kubeflow/pipeline.py --image "$(IMAGE)" --output .kubeflow/compiled $(OPTIONS)

@@ -9,6 +9,7 @@ same pipelines and their schedules (schedule.py). Elsewhere it takes that file w
 so that each run has the day it was due. A run of another day, by hand:
 `kfp run create … date=2013-12-30`. What the batch scores with there is what `--env` says of
 MLOPS_MODEL_VERSION and MLOPS_MODEL_DIGEST, as a release names them; without them the champion.
+`--values deploy/envs/staging/values.yaml` gives the stages the pods that the chart gives them.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kfp import compiler, dsl, kubernetes
 from kfp.dsl.base_component import BaseComponent
 
@@ -62,10 +64,34 @@ def named(component: BaseComponent, stage: Stage) -> BaseComponent:
     return component
 
 
-def container(image: str, env: Iterable[str] = (), secrets: Iterable[str] = ()) -> Kind:
+def place(task: dsl.PipelineTask, values: dict[str, Any]) -> None:
+    """Give the stage's pod what the chart's values say of pods."""
+    for key, value in values.get("labels", {}).items():
+        kubernetes.add_pod_label(task, key, value)
+    for key, value in values.get("podAnnotations", {}).items():
+        kubernetes.add_pod_annotation(task, key, value)
+    for key, value in values.get("nodeSelector", {}).items():
+        kubernetes.add_node_selector(task, key, value)
+    for each in values.get("tolerations", []):
+        seconds = each.get("tolerationSeconds")
+        known = {name: value for name, value in each.items() if name != "tolerationSeconds"}
+        kubernetes.add_toleration(task, **known, toleration_seconds=seconds)
+    policy = values.get("image", {}).get("pullPolicy", "IfNotPresent")
+    kubernetes.set_image_pull_policy(task, policy)
+    if secrets := values.get("imagePullSecrets"):
+        kubernetes.set_image_pull_secrets(task, secrets)
+
+
+def container(
+    image: str,
+    env: Iterable[str] = (),
+    secrets: Iterable[str] = (),
+    values: dict[str, Any] | None = None,
+) -> Kind:
     """The stage as a container of the pipeline image.
 
-    `env` are NAME=VALUE, `secrets` are SECRET:KEY, where the key is the variable's name too.
+    `env` are NAME=VALUE, `secrets` are SECRET:KEY, where the key is the variable's name too, and
+    `values` are the chart's, of which `place` takes what it knows.
     """
 
     def kind(stage: Stage, run_id: str, date: str) -> dsl.PipelineTask:
@@ -84,6 +110,7 @@ def container(image: str, env: Iterable[str] = (), secrets: Iterable[str] = ()) 
         if stage["gpu"]:
             task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(stage["gpu"])
         kubernetes.set_timeout(task, stage["timeout"])
+        place(task, values or {})
         for variable in env:
             task.set_env_variable(*variable.split("=", 1))
         for secret in secrets:
@@ -101,13 +128,15 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="folder of the compiled files")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--secret", action="append", default=[], metavar="SECRET:KEY")
+    parser.add_argument("--values", type=Path, help="values of the chart, as a YAML file")
     arguments = parser.parse_args()
+    values = yaml.safe_load(arguments.values.read_text()) if arguments.values else {}
     for form, sign in (("env", "="), ("secret", ":")):
         for value in getattr(arguments, form):
             if sign not in value:
                 parser.error(f"--{form} {value}: there is no {sign!r} in it")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    kind = container(arguments.image, arguments.env, arguments.secret)
+    kind = container(arguments.image, arguments.env, arguments.secret, values)
     for name, stages in pipelines().items():
         graph = build(name, stages, kind, dsl.PIPELINE_JOB_ID_PLACEHOLDER, backoff="30s")
         compiler.Compiler().compile(graph, str(arguments.output / f"{name}.yaml"))

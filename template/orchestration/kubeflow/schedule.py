@@ -1,15 +1,16 @@
 """Makes Kubeflow's recurring runs equal to pipelines.json; run at every deployment.
 
 A recurring run starts one version of its pipeline, so a new version gets a new one. Environment:
-KF_PIPELINES_ENDPOINT and what else Kubeflow's client reads; MLOPS_RELEASE, its experiment and the
-prefix of its pipelines; MLOPS_VERSIONS, the version of each pipeline, as JSON; MLOPS_SUSPEND, the
-pipelines that no schedule starts, true (all) or names with commas between them; and where Kubeflow
-has many users, MLOPS_NAMESPACE.
+KF_PIPELINES_ENDPOINT and what else Kubeflow's client reads; MLOPS_RELEASE, the prefix of its
+pipelines and, with MLOPS_ENVIRONMENT, its experiment; MLOPS_VERSIONS, the version of each pipeline,
+as JSON; MLOPS_SUSPEND, the pipelines that no schedule starts, true (all) or names with commas
+between them; and where Kubeflow has many users, MLOPS_NAMESPACE.
 """
 
 import json
 import logging
 import os
+from contextlib import suppress
 from typing import Any
 
 from kfp import Client
@@ -26,9 +27,10 @@ def schedules() -> dict[str, str]:
 
 def sync(client: Client, release: str, versions: dict[str, str], suspend: str) -> None:
     """Create the recurring runs that are missing, then delete those that are not wanted."""
-    namespace = os.environ.get("MLOPS_NAMESPACE")
-    experiment = client.create_experiment(release, namespace=namespace).experiment_id
-    found = client.list_recurring_runs(experiment_id=experiment, page_size=100).recurring_runs or []
+    namespace, environment = (os.environ.get(f"MLOPS_{x}") for x in ("NAMESPACE", "ENVIRONMENT"))
+    scope = f"{release}.{environment}" if environment else release
+    experiment = client.create_experiment(scope, namespace=namespace).experiment_id
+    found = _recurring(client, experiment)
     kept = set()
     for name, cron in schedules().items():
         held = suspend == "true" or name in suspend.split(",")
@@ -49,10 +51,21 @@ def sync(client: Client, release: str, versions: dict[str, str], suspend: str) -
             enabled=not held,
         )
         print(f"{versions[name]}: {cron} (UTC)")
+    if environment and schedules():
+        # Of a release before 0.4.3. Kubeflow has versions that name this environment, so it serves
+        # this one: a Kubeflow that knows the other's alone has ended this above.
+        with suppress(ValueError):
+            before = client.get_experiment(experiment_name=release, namespace=namespace)
+            found += _recurring(client, before.experiment_id)
     for run in found:
         if run.recurring_run_id not in kept:
             client.delete_recurring_run(run.recurring_run_id)
             print(f"{run.display_name}: deleted")
+
+
+def _recurring(client: Client, experiment: str) -> list[Any]:
+    found = client.list_recurring_runs(experiment_id=experiment, page_size=100)
+    return found.recurring_runs or []
 
 
 def _is(run: Any) -> tuple[str, str, str]:

@@ -246,8 +246,20 @@ def rendered(repo: Path) -> dict[str, Any]:
     if not (helm := shutil.which("helm")):
         pytest.skip("helm is not on the PATH")
     values = {
-        "image": dict(zip(("repository", "digest"), IMAGE.split("@"), strict=True)),
+        "image": {
+            **dict(zip(("repository", "digest"), IMAGE.split("@"), strict=True)),
+            "pullPolicy": "Always",
+        },
+        "environment": "staging",
         "env": {"MLFLOW_TRACKING_URI": "http://mlflow?a=b"},
+        "labels": {"team": "flights", "kueue.x-k8s.io/queue-name": "ml"},
+        "podAnnotations": {"sidecar.istio.io/inject": "false"},
+        "nodeSelector": {"pool": "ml"},
+        "tolerations": [
+            {"key": "ml", "operator": "Exists"},
+            {"key": "gpu", "value": "true", "effect": "NoSchedule"},
+        ],
+        "imagePullSecrets": ["registry"],
         "engine": {"secretKeys": {"s3": ["AWS_KEY", "AWS_SECRET"]}},
         "serving": {"model": {"version": "3", "digest": "a" * 64}},
     }
@@ -263,7 +275,8 @@ def rendered(repo: Path) -> dict[str, Any]:
 def test_the_chart_renders_what_the_compiler_makes(
     repo: Path, rendered: dict[str, Any], tmp_path: Path
 ) -> None:
-    options = ["--env", "MLFLOW_TRACKING_URI=http://mlflow?a=b"]
+    options = ["--env", "MLFLOW_TRACKING_URI=http://mlflow?a=b", "--values", "values.json"]
+    options += ["--env", "MLOPS_ENVIRONMENT=staging"]
     options += ["--env", f"MLOPS_MODEL_DIGEST={'a' * 64}", "--env", "MLOPS_MODEL_VERSION=3"]
     options += ["--secret", "s3:AWS_KEY", "--secret", "s3:AWS_SECRET"]
     done = compile_into(tmp_path, repo, *options)
@@ -278,10 +291,11 @@ def test_the_chart_renders_what_the_compiler_makes(
 
 
 def _plain(spec: Any) -> Any:
-    """Without what says nothing: the compiler's version, its older fields, the chart's name."""
+    """Without what says nothing: the compiler's version, its older fields, the chart's names."""
     older = {"cpuLimit", "cpuRequest", "memoryLimit", "memoryRequest", "count", "type"}
     if isinstance(spec, dict):
         left = {key: _plain(value) for key, value in spec.items() if key not in older}
+        left = {k: v for k, v in left.items() if not k.startswith("app.kubernetes.io/")}
         return {k: v for k, v in left.items() if k not in {"sdkVersion", "pipelineInfo"}}
     return [_plain(each) for each in spec] if isinstance(spec, list) else spec
 
@@ -312,8 +326,11 @@ class Answers(BaseHTTPRequestHandler):
         kind = url.path.rpartition("/")[2]
         if kind == "healthz":
             return self.answer({"multi_user": False})
-        objects = [*self.server.kept[kind].values()]
-        for text in parse_qs(url.query).get("filter", []):
+        objects, query = [*self.server.kept[kind].values()], parse_qs(url.query)
+        if kind == "recurringruns":
+            [wanted] = query["experiment_id"]
+            objects = [each for each in objects if each["experiment_id"] == wanted]
+        for text in query.get("filter", []):
             [wanted] = [predicate["stringValue"] for predicate in json.loads(text)["predicates"]]
             objects = [each for each in objects if each["display_name"] == wanted]
         return self.answer({self.LISTS[kind][0]: objects})
@@ -397,6 +414,34 @@ def test_recurring_runs_follow_the_file(
         [run] = runs.values()
         assert run["mode"] == mode
     assert len(kubeflow.kept["experiments"]) == 1
+
+
+def test_two_environments_share_a_kubeflow(
+    kubeflow: Kubeflow, sync: Callable[..., tuple[int, str]]
+) -> None:
+    """One release name, two environments: neither deletes what is the other's."""
+
+    def modes() -> dict[str, str]:
+        return {
+            each["display_name"]: each["mode"] for each in kubeflow.kept["recurringruns"].values()
+        }
+
+    assert sync("v1", MLOPS_ENVIRONMENT="staging")[0] == 0
+    assert sync("v2", MLOPS_ENVIRONMENT="prod", MLOPS_SUSPEND="true")[0] == 0
+    assert modes() == {"v1": "ENABLE", "v2": "DISABLE"}
+    assert sync("v1", MLOPS_ENVIRONMENT="staging")[0] == 0
+    assert modes() == {"v1": "ENABLE", "v2": "DISABLE"}
+
+
+def test_an_update_leaves_no_recurring_run_without_an_environment(
+    kubeflow: Kubeflow, sync: Callable[..., tuple[int, str]]
+) -> None:
+    assert sync("v1")[0] == 0
+    assert sync("v3", MLOPS_ENVIRONMENT="staging")[0] == 1  # a Kubeflow that does not serve it
+    assert len(kubeflow.kept["recurringruns"]) == 1
+    assert sync("v2", MLOPS_ENVIRONMENT="staging")[0] == 0
+    [run] = kubeflow.kept["recurringruns"].values()
+    assert run["display_name"] == "v2"
 
 
 def test_a_version_that_kubeflow_does_not_have_changes_nothing(

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from graph import REPO, Call
@@ -20,7 +20,12 @@ from workflow import WORKER_STOPPED
 MLOPS = REPO / ".venv/bin/mlops"
 POLL = 0.1
 GRACE = 10.0
+# What an error repeats of a stage's output: so many lines, so much of each and of all together. The
+# server keeps 4 KB of an attempt's failure; one of 2 MB it refuses, and never learns of the end.
 TAIL = 20
+LINE = 500
+TAIL_BYTES = 3000
+PIECE = 2**16
 
 
 @activity.defn
@@ -44,9 +49,24 @@ async def run_stage(call: Call) -> None:
         raise
 
 
-def failure(what: str, tail: Iterable[str]) -> ApplicationError:
+def failure(what: str, tail: Iterable[str] = ()) -> ApplicationError:
     """The error of a stage that failed: what happened, then the last lines of its output."""
-    return ApplicationError("\n".join([what, *tail]))
+    output = "\n".join(tail).replace("\0", "\N{REPLACEMENT CHARACTER}").encode()
+    end = output[-TAIL_BYTES:].decode(errors="ignore")
+    return ApplicationError("\n".join(filter(None, [what[:LINE], end])))
+
+
+def pieces(output: TextIO, tail: deque[str]) -> Iterator[str]:
+    """Yield the output line by line, a long line in pieces; append each line's beginning to `tail`.
+
+    A line may have no end: no more than a piece of it is ever in memory.
+    """
+    begins = True
+    for piece in iter(lambda: output.readline(PIECE), ""):
+        if begins:
+            tail.append(piece[:LINE].rstrip())
+        begins = piece.endswith("\n")
+        yield piece.rstrip()
 
 
 def meaning(code: int) -> str:
@@ -76,7 +96,7 @@ async def _process(call: Call) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         start_new_session=True,  # a group of its own: the stage's children are ended with it
     )
@@ -95,18 +115,17 @@ async def _process(call: Call) -> None:
         code = process.returncode
     finally:
         await _stop(process)
-        reader.join(timeout=1)
+        reader.join(timeout=GRACE)
     if code is None:
-        raise failure(f"ran longer than {call.stage.timeout} s", tail)
+        raise failure(f"ran longer than {call.stage.timeout} s", tail.copy())
     if code:
-        raise failure(meaning(code), tail)
+        raise failure(meaning(code), tail.copy())
 
 
 def _read(output: TextIO, stage: str, tail: deque[str]) -> None:
     with output:
-        for line in output:
-            tail.append(line.rstrip())
-            activity.logger.info("%s | %s", stage, line.rstrip())
+        for piece in pieces(output, tail):
+            activity.logger.info("%s | %s", stage, piece)
 
 
 async def _stop(process: subprocess.Popen[str]) -> None:

@@ -1,6 +1,7 @@
 """The pipelines of ../pipelines.json, in the form that the workflow takes."""
 
 import json
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,12 @@ def pipelines(repo: Path = REPO) -> dict[str, Pipeline]:
 
 
 def project(repo: Path = REPO) -> str:
-    """The project's name: task queue, and prefix of every id, in a namespace shared with others."""
+    """The project's name."""
     name: str = tomllib.loads((repo / "pyproject.toml").read_text())["project"]["name"]
     return name
+
+
+def scope(repo: Path = REPO) -> str:
+    """Task queue and prefix of every id, on a server that environments and projects share."""
+    environment = os.environ.get("MLOPS_ENVIRONMENT")
+    return f"{project(repo)}.{environment}" if environment else project(repo)

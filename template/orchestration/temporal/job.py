@@ -1,17 +1,22 @@
 """A stage as a Kubernetes Job.
 
 The worker's environment says how: MLOPS_IMAGE (the pipeline image), MLOPS_NAMESPACE,
-MLOPS_SERVICE_ACCOUNT, MLOPS_ENV (names of the worker's variables that the stage gets too) and
-MLOPS_SECRETS (names of Secrets whose keys become variables); lists are separated by commas.
+MLOPS_SERVICE_ACCOUNT, MLOPS_ENV (names of the worker's variables that the stage gets too),
+MLOPS_SECRETS (names of Secrets whose keys become variables; lists are separated by commas) and
+MLOPS_POD (what the chart's values say of every stage's pod, as JSON: metadata, spec,
+imagePullPolicy).
 """
 
 import asyncio
 import hashlib
+import io
+import json
 import os
+from collections import deque
 from http import HTTPStatus
 from typing import Any
 
-from activities import TAIL, failure, meaning
+from activities import TAIL, failure, meaning, pieces
 from graph import Call
 from kubernetes import client, config
 from temporalio import activity
@@ -23,6 +28,9 @@ POLL = 1.0
 def manifest(call: Call, name: str, labels: dict[str, str]) -> dict[str, Any]:
     """The Job that runs the stage once, in the restricted pod security standard."""
     stage, env = call.stage, os.environ
+    values = json.loads(env.get("MLOPS_POD", "{}"))  # a chart of an earlier release has none
+    metadata = values.get("metadata", {})
+    metadata["labels"] = metadata.get("labels", {}) | labels
     resources = dict(stage.resources)
     if stage.gpu:
         resources["nvidia.com/gpu"] = str(stage.gpu)
@@ -55,7 +63,9 @@ def manifest(call: Call, name: str, labels: dict[str, str]) -> dict[str, Any]:
         },
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
     }
-    pod = {
+    if policy := values.get("imagePullPolicy"):
+        container["imagePullPolicy"] = policy
+    pod = values.get("spec", {}) | {
         "restartPolicy": "Never",
         "serviceAccountName": env.get("MLOPS_SERVICE_ACCOUNT", "default"),
         "automountServiceAccountToken": False,
@@ -72,12 +82,12 @@ def manifest(call: Call, name: str, labels: dict[str, str]) -> dict[str, Any]:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "labels": labels},
+        "metadata": {"name": name, "labels": metadata["labels"]},
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": stage.timeout,
             "ttlSecondsAfterFinished": 86400,
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": metadata, "spec": pod},
         },
     }
 
@@ -89,7 +99,7 @@ async def run(call: Call) -> None:
         await _follow(call.stage.id, await asyncio.shield(starting))
     except asyncio.CancelledError:
         why = activity.cancellation_details()
-        if not (why and why.worker_shutdown):  # else the next worker attaches to it
+        if why and why.cancel_requested:  # else the next attempt attaches to it, or has done so
             await asyncio.to_thread(_delete, await starting)
         raise
 
@@ -116,7 +126,7 @@ def _start(call: Call) -> str:
         jobs.create_namespaced_job(_namespace(), manifest(call, name, labels))
     except client.ApiException as error:
         if error.status != HTTPStatus.CONFLICT:
-            raise failure(f"the cluster refused Job {name}: {error.body}", []) from error
+            raise failure(f"the cluster refused Job {name}: {error.body}") from error
     return name
 
 
@@ -129,7 +139,7 @@ async def _follow(stage: str, name: str) -> None:
             job, pod = await asyncio.to_thread(_look, name)
         except (HTTPError, client.ApiException) as error:
             if isinstance(error, client.ApiException) and (error.status or 500) < 500:
-                raise failure(f"Job {name}: {error.reason}", []) from error
+                raise failure(f"Job {name}: {error.reason}") from error
             activity.logger.warning("%s: no answer about Job %s: %s", stage, name, error)
             await asyncio.sleep(POLL)
             continue
@@ -173,10 +183,14 @@ def _tail(pod: Any | None) -> list[str]:
     try:
         log = client.CoreV1Api().read_namespaced_pod_log(
             pod.metadata.name, _namespace(), tail_lines=TAIL, _preload_content=False
-        )  # preloaded, it is the repr of bytes
-    except client.ApiException as error:
-        return [f"(no log: {error.reason})"]
-    return str(log.data.decode(errors="replace")).splitlines()
+        )  # preloaded, it is the repr of bytes, all of them
+        tail = deque[str](maxlen=TAIL)
+        log.auto_close = False  # the reader meets the end before it is done
+        with io.TextIOWrapper(io.BufferedReader(log), "utf-8", "replace") as output:
+            deque(pieces(output, tail), maxlen=0)
+    except (HTTPError, client.ApiException) as error:
+        return [f"(no log: {getattr(error, 'reason', error)})"]
+    return list(tail)
 
 
 def _conditions(job: Any) -> dict[str, str]:

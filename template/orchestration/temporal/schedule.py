@@ -8,8 +8,14 @@ import asyncio
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
 
-from graph import Pipeline, pipelines, project
+from croniter import croniter
+from graph import Pipeline, pipelines, project, scope
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
     Schedule,
@@ -26,6 +32,11 @@ from worker import command, connect, queue
 from workflow import PipelineWorkflow
 
 SUSPENDED = "suspended by the chart's values"
+POLL = 5.0
+# A worker that is alive asks its queue for work once a minute.
+ALIVE = timedelta(seconds=90)
+# A deployment replaces the worker meanwhile.
+PATIENCE = timedelta(seconds=180)
 
 
 async def sync(
@@ -41,10 +52,48 @@ async def sync(
         held = suspend == "true" or graph.name in suspend.split(",")
         await _put(client, id, _schedule(id, graph, task_queue), held)
         print(f"{id}: {graph.schedule} (UTC)")
-    async for found in await client.list_schedules():
-        if found.id.rpartition(".")[0] == prefix and found.id not in wanted:
-            await client.get_schedule_handle(found.id).delete()
-            print(f"{found.id}: deleted")
+    for id in await _ids(client, prefix):
+        if id not in wanted:
+            await client.get_schedule_handle(id).delete()
+            print(f"{id}: deleted")
+
+
+async def retire(client: Client, prefix: str, task_queue: str, patience: timedelta) -> None:
+    """Delete the schedules with this prefix, unless a worker serves their queue and goes on to.
+
+    Releases before 0.4.3 had no environment in their names. Where another environment still runs
+    such a release on the same server, they are its own; they go when it is updated.
+    """
+    end = datetime.now(UTC) + patience
+    for id in await _ids(client, prefix):
+        handle = client.get_schedule_handle(id)
+        action = (await handle.describe()).schedule.action
+        theirs = getattr(action, "task_queue", "")
+        while (served := theirs != task_queue and await _served(client, theirs)) and (
+            datetime.now(UTC) < end
+        ):
+            await asyncio.sleep(POLL)
+        if served:
+            print(f"{id}: kept, for a worker of an earlier release serves its queue {theirs}")
+        else:
+            await handle.delete()
+            print(f"{id}: deleted, for its name lacks the environment")
+
+
+async def _ids(client: Client, prefix: str) -> list[str]:
+    found = [schedule.id async for schedule in await client.list_schedules()]
+    return sorted(id for id in found if id.rpartition(".")[0] == prefix)
+
+
+async def _served(client: Client, task_queue: str) -> bool:
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=task_queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    pollers = (await client.workflow_service.describe_task_queue(request)).pollers
+    times = [poller.last_access_time.ToDatetime(tzinfo=UTC) for poller in pollers]
+    return any(datetime.now(UTC) - time < ALIVE for time in times)
 
 
 def _schedule(id: str, graph: Pipeline, task_queue: str) -> Schedule:
@@ -52,9 +101,29 @@ def _schedule(id: str, graph: Pipeline, task_queue: str) -> Schedule:
         action=ScheduleActionStartWorkflow(
             PipelineWorkflow.run, graph, id=id, task_queue=task_queue
         ),
-        spec=ScheduleSpec(cron_expressions=[graph.schedule], time_zone_name="UTC"),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
+        spec=ScheduleSpec(cron_expressions=crons(graph.schedule), time_zone_name="UTC"),
+        policy=SchedulePolicy(
+            overlap=ScheduleOverlapPolicy.SKIP, catchup_window=shortest_gap(graph.schedule)
+        ),
     )
+
+
+def crons(schedule: str) -> list[str]:
+    """Return cron lines that mean to Temporal what the line means to cron and the other engines.
+
+    A line that restricts day of month and weekday holds on days that match either. Temporal asks
+    for both, and takes several lines.
+    """
+    minute, hour, day, month, weekday = schedule.split()
+    if "*" in (day, weekday):
+        return [schedule]
+    return [f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekday}"]
+
+
+def shortest_gap(schedule: str) -> timedelta:
+    """The least time between two runs: a server that was down starts no more than the last one."""
+    runs = islice(croniter(schedule, datetime.now(UTC)).all_next(datetime), 50)
+    return min(after - before for before, after in pairwise(runs))
 
 
 async def _put(client: Client, id: str, schedule: Schedule, suspend: bool) -> None:
@@ -77,8 +146,10 @@ def _state(old: ScheduleState, suspend: bool) -> ScheduleState:
 
 async def main() -> None:
     """Bring the schedules of the server that the environment names up to date."""
-    suspend = os.environ.get("MLOPS_SUSPEND", "")
-    await sync(await connect(), pipelines().values(), project(), queue(), suspend)
+    client, suspend = await connect(), os.environ.get("MLOPS_SUSPEND", "")
+    await sync(client, pipelines().values(), scope(), queue(), suspend)
+    if scope() != project():
+        await retire(client, project(), queue(), PATIENCE)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,18 @@ purpose, delete history.json, and the next run of the tests records it anew.
 """
 
 import asyncio
+import io
 import json
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
 from pathlib import Path
 from types import SimpleNamespace as Object
 from typing import Any, TypeVar
@@ -26,8 +29,10 @@ sys.path.insert(0, str(HERE))
 import activities  # noqa: E402
 import job  # noqa: E402
 import schedule  # noqa: E402
+import worker as worker_module  # noqa: E402
 import workflow as workflow_module  # noqa: E402
-from graph import Call, Pipeline, Stage, pipelines  # noqa: E402
+from croniter import croniter  # noqa: E402
+from graph import Call, Pipeline, Stage, pipelines, project  # noqa: E402
 from temporalio import workflow  # noqa: E402
 from temporalio.activity import ActivityCancellationDetails  # noqa: E402
 from temporalio.api.common.v1 import WorkflowExecution  # noqa: E402
@@ -35,8 +40,10 @@ from temporalio.api.enums.v1 import EventType  # noqa: E402
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest  # noqa: E402
 from temporalio.client import (  # noqa: E402
     Client,
+    ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleBackfill,
+    ScheduleDescription,
     ScheduleOverlapPolicy,
     WorkflowFailureError,
     WorkflowHandle,
@@ -45,6 +52,7 @@ from temporalio.client import (  # noqa: E402
 from temporalio.exceptions import ApplicationError, CancelledError  # noqa: E402
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment  # noqa: E402
 from temporalio.worker import Replayer  # noqa: E402
+from urllib3 import HTTPResponse  # noqa: E402
 from worker import worker  # noqa: E402
 from workflow import PipelineWorkflow  # noqa: E402
 
@@ -216,6 +224,30 @@ def test_failure_is_retried_as_often_as_the_stage_says(server: Server, repo: Rep
     assert repo.stages("start") == ["a", "a"]
 
 
+def test_failure_says_why_however_much_the_stage_prints(server: Server, repo: Repo) -> None:
+    """Temporal refuses a failure of some megabytes, and then never learns that the try ended."""
+    long = rb"b'auc \xff\0 is too low\n' + b'x' * 5_000_000 + b'\nthe last line\n'".decode()
+    repo.plan(a=f"sys.stdout.buffer.write({long}); sys.stdout.flush(); sys.exit(3)")
+    states, reason, _ = server.end(Pipeline("loud", "", [a_stage("a", retries=2)]))
+    assert states == {"a": "failed"}
+    assert repo.stages("start") == ["a", "a", "a"]
+    first, *tail = reason.splitlines()
+    assert first == "a: exited with 3"
+    assert tail[0] == "auc \ufffd\ufffd is too low"
+    assert tail[1].startswith("xxx")
+    assert tail[-1] == "the last line"
+    assert len(reason.encode()) < 4096
+
+
+def test_many_failures_are_one_that_the_server_takes(server: Server, repo: Repo) -> None:
+    stages = [a_stage(f"s-{number}", retries=0) for number in range(8)]
+    for stage in stages:
+        repo.plan(**{stage.id: "print(*['\u20ac' * 499] * 40, sep='\\n'); sys.exit(1)"})
+    reason = server.end(Pipeline("many", "", stages))[1]
+    assert reason.count("exited with 1") == 8
+    assert len(reason.encode()) < 8 * 4096
+
+
 def test_killed_stage_is_retried(server: Server, repo: Repo) -> None:
     repo.plan(b=KILL_ONCE)
     assert server.end(chain("a", "b", "c"))[1] == ""
@@ -371,6 +403,109 @@ def test_schedules_follow_the_file(server: Server, capsys: pytest.CaptureFixture
     assert "shop.training: 30 4 * * * (UTC)" in capsys.readouterr().out
 
 
+@pytest.fixture
+def environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Set what the chart tells a worker and a Job of an environment, all on one server."""
+    graphs = {name: replace(chain("a"), name=name, schedule="0 5 * * 1") for name in ("x", "y")}
+    monkeypatch.setattr(schedule, "pipelines", lambda: graphs)
+    monkeypatch.setattr(schedule, "POLL", 0.1, raising=False)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", server.client.service_client.config.target_host)
+
+    def enter(name: str, suspend: str = "false") -> None:
+        monkeypatch.setenv("MLOPS_ENVIRONMENT", name)
+        monkeypatch.setenv("MLOPS_SUSPEND", suspend)
+
+    return enter
+
+
+async def listed(client: Client, *names: str) -> None:
+    """Wait until the server lists these schedules of the repo and no other: the list lags."""
+    async with asyncio.timeout(10):
+        while {
+            each.id.removeprefix(f"{project()}.")
+            async for each in await client.list_schedules()
+            if each.id.startswith(f"{project()}.")
+        } != {*names}:
+            await asyncio.sleep(0.1)
+
+
+def test_two_environments_share_a_server(
+    server: Server, repo: Repo, environment: Callable[..., None]
+) -> None:
+    """Each has its own schedules and runs; one that is suspended does not pause the other."""
+
+    async def work() -> None:
+        environment("staging")
+        staging = worker_module.queue()
+        await schedule.main()
+        environment("prod", suspend="x")
+        await schedule.main()
+        await listed(client, *names)
+        handles = {name: client.get_schedule_handle(f"{project()}.{name}") for name in names}
+        found = {name: (await each.describe()).schedule for name, each in handles.items()}
+        assert [name for name in names if found[name].state.paused] == ["prod.x"]
+        async with worker(client, staging):
+            await handles["staging.x"].trigger()
+            await repo.until("end")
+            await handles["prod.y"].trigger()
+            async with asyncio.timeout(10):
+                while not (run := (await handles["prod.y"].describe()).info.running_actions):
+                    await asyncio.sleep(0.1)
+        assert isinstance(run[0], ScheduleActionExecutionStartWorkflow)
+        await client.get_workflow_handle(run[0].workflow_id).terminate()
+        for handle in handles.values():
+            await handle.delete()
+        await listed(client)
+
+    client, names = server.client, [f"{env}.{name}" for env in ("staging", "prod") for name in "xy"]
+    server.run(work())
+    assert len(repo.stages("start")) == 1  # a worker of staging has run nothing of prod's
+
+
+def test_an_update_leaves_no_schedule_without_an_environment(
+    server: Server, environment: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless a worker of an earlier release still serves another environment with it."""
+    monkeypatch.setattr(schedule, "PATIENCE", timedelta())
+
+    async def work() -> None:
+        environment("")
+        await schedule.main()
+        await listed(client, "x", "y")
+        async with worker(client, worker_module.queue()):
+            environment("staging")
+            await schedule.main()
+            await listed(client, "x", "y", "staging.x", "staging.y")
+        monkeypatch.setattr(schedule, "ALIVE", timedelta())
+        await schedule.main()
+        await listed(client, "staging.x", "staging.y")
+        for name in "xy":
+            await client.get_schedule_handle(f"{project()}.staging.{name}").delete()
+        await listed(client)
+
+    client = server.client
+    server.run(work())
+
+
+@pytest.mark.parametrize("line", ["0 5 * * 1", "0 5 1 * 1", "0 5 13,20 1,2 5", "0,30 * * * *"])
+def test_schedules_mean_what_cron_means(server: Server, line: str) -> None:
+    """A day of the month or a weekday; and after an outage the last run alone is made up for."""
+
+    async def work() -> tuple[ScheduleDescription, list[datetime]]:
+        graph = replace(SEVEN, name="training", schedule=line)
+        await schedule.sync(server.client, [graph], "meaning", "q")
+        handle = server.client.get_schedule_handle("meaning.training")
+        described = await handle.describe()
+        await handle.delete()
+        times = croniter(line, described.info.next_action_times[0] - timedelta(seconds=1))
+        return described, [*islice(times.all_next(datetime), 10)]
+
+    described, wanted = server.run(work())
+    assert described.info.next_action_times == wanted
+    window = described.schedule.policy.catchup_window
+    assert timedelta(minutes=10) < window <= min(b - a for a, b in pairwise(wanted))
+
+
 def test_schedules_are_suspended_and_what_a_person_paused_stays_so(server: Server) -> None:
     graph = replace(SEVEN, name="training", schedule="0 5 * * 1")
     handle = server.client.get_schedule_handle("held.training")
@@ -477,6 +612,7 @@ class Cluster:
     def __init__(self) -> None:
         self.jobs: dict[str, Object] = {}
         self.outcome = ""
+        self.log = b"the last line\n"
         self.deleted: list[str] = []
 
     def list_namespaced_job(self, namespace: str, label_selector: str) -> Object:
@@ -502,8 +638,8 @@ class Cluster:
         status = Object(container_statuses=[Object(state=state)], conditions=None, phase="Running")
         return Object(items=[Object(metadata=Object(name="pod"), status=status)])
 
-    def read_namespaced_pod_log(self, pod: str, namespace: str, **_: Any) -> Object:
-        return Object(data=b"the last line\n")
+    def read_namespaced_pod_log(self, pod: str, namespace: str, **_: Any) -> HTTPResponse:
+        return HTTPResponse(body=io.BytesIO(self.log), preload_content=False)
 
 
 @pytest.fixture
@@ -522,15 +658,20 @@ def attempt(number: int = 1) -> ActivityEnvironment:
     return environment
 
 
-def test_an_attempt_attaches_to_the_job_that_runs(cluster: Cluster) -> None:
+@pytest.mark.parametrize("how", ["worker_shutdown", "timed_out", "not_found"])
+def test_an_attempt_attaches_to_the_job_that_runs(cluster: Cluster, how: str) -> None:
+    """Of a worker that stopped, or whose late heartbeat has cost it the stage."""
+
     async def work() -> None:
         stopped = attempt()
         task = asyncio.create_task(stopped.run(activities.run_stage, CALL))
         await asyncio.sleep(0.3)
-        stopped.cancel(ActivityCancellationDetails(worker_shutdown=True))
-        with pytest.raises(ApplicationError) as lost:
+        stopped.cancel(ActivityCancellationDetails(**{how: True}))
+        with pytest.raises((ApplicationError, asyncio.CancelledError)) as lost:
             await task
-        assert lost.value.type == workflow_module.WORKER_STOPPED
+        if how == "worker_shutdown":
+            assert isinstance(lost.value, ApplicationError)
+            assert lost.value.type == workflow_module.WORKER_STOPPED
         cluster.outcome = "Complete"
         await attempt(2).run(activities.run_stage, CALL)
 
@@ -550,6 +691,21 @@ def test_a_failed_job_says_why_and_is_followed_by_another(cluster: Cluster) -> N
     asyncio.run(work())
     assert len(cluster.jobs) == 2
     assert all(len(name) <= 63 for name in cluster.jobs)
+
+
+def test_a_jobs_log_without_lines_takes_no_memory(cluster: Cluster) -> None:
+    cluster.outcome = "Failed"
+    cluster.log = b"\xff\0 too low\n" + b"x" * 20_000_000 + b"\nthe last line"
+    tracemalloc.start()
+    with pytest.raises(ApplicationError) as failed:
+        asyncio.run(attempt(1).run(activities.run_stage, CALL))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    lines = failed.value.message.splitlines()
+    assert lines[0].endswith("OOMKilled, killed by SIGKILL")
+    assert (lines[1], lines[-1]) == ("\ufffd\ufffd too low", "the last line")
+    assert len(failed.value.message.encode()) < 4096
+    assert peak < 5_000_000
 
 
 def test_a_cancelled_stage_deletes_its_job(cluster: Cluster) -> None:

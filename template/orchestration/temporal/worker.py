@@ -1,8 +1,8 @@
 """The worker of the cluster: serves the project's task queue until SIGTERM.
 
 Environment: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_… (all that
-Temporal's own tools read), TEMPORAL_TASK_QUEUE (default: the project's name), MLOPS_METRICS (an
-address such as 0.0.0.0:9464 for Prometheus), and what job.py says of Jobs.
+Temporal's own tools read), TEMPORAL_TASK_QUEUE (default: the project's name and MLOPS_ENVIRONMENT),
+MLOPS_METRICS (an address such as 0.0.0.0:9464 for Prometheus), and the variables of job.py.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from activities import run_stage
-from graph import project
+from graph import scope
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
@@ -25,8 +25,8 @@ from workflow import PipelineWorkflow
 
 
 def queue() -> str:
-    """The task queue of this repo's pipelines."""
-    return os.environ.get("TEMPORAL_TASK_QUEUE") or project()
+    """The task queue of this environment's pipelines."""
+    return os.environ.get("TEMPORAL_TASK_QUEUE") or scope()
 
 
 def worker(client: Client, task_queue: str, **options: Any) -> Worker:

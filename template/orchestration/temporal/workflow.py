@@ -25,6 +25,8 @@ HEARTBEAT = timedelta(seconds=30)
 MARGIN = timedelta(minutes=1)
 WORKER_STOPPED = "WorkerStopped"
 LOST_WORKERS = 3
+# Characters of a run's failure: the server refuses one of 2 MB, as of very many stages.
+REASONS = 100_000
 SCHEDULED = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 
 
@@ -55,7 +57,7 @@ class PipelineWorkflow:
             if isinstance(result, BaseException):
                 raise result
         if self._reasons:
-            raise ApplicationError("\n".join(self._reasons))
+            raise ApplicationError("\n".join(self._reasons)[:REASONS])
         return self._states
 
     async def _stage(self, pipeline: str, stage: Stage, needs: list[asyncio.Task[bool]]) -> bool:

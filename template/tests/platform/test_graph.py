@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import jsonschema
 import pytest
+from croniter import croniter
 
 Mlops = Callable[[str], ModuleType]
 
@@ -131,6 +134,63 @@ def test_output_keeps_to_the_schema(mlops: Mlops, repo: Path) -> None:
         document = {**exported, "pipelines": {"p": {"schedule": "", "stages": [first | broken]}}}
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(document, schema)
+
+
+SCHEDULES = {
+    "0 5 * * 1": "0 5 * * 1",
+    "00 05  * * mon": "0 5 * * 1",
+    "0 5 1 * 1": "0 5 1 * 1",
+    "*/15 8-10 * JAN,jul *": "0,15,30,45 8,9,10 * 1,7 *",
+    "0 5 ? * 7": "0 5 * * 0",
+    "30 22-1 * * fri-sun": "30 0,1,22,23 * * 0,5,6",
+    "0 5 */10 * 0-6/3": "0 5 1,11,21,31 * 0,3,6",
+    "0 5 29 2 *": "0 5 29 2 *",
+    "@weekly": "0 0 * * 0",
+    "": "",
+}
+
+
+@pytest.mark.parametrize("line", SCHEDULES)
+def test_a_schedule_is_written_as_all_engines_read_it(mlops: Mlops, repo: Path, line: str) -> None:
+    (repo / "pyproject.toml").write_text(PYPROJECT.replace("0 5 * * 1", line))
+    exported = mlops("graph").export(repo)
+    schedule = exported["pipelines"]["training"]["schedule"]
+    assert schedule == SCHEDULES[line]
+    schema = json.loads(
+        (Path(__file__).parents[2] / "orchestration/pipelines.schema.json").read_text()
+    )
+    jsonschema.validate(exported, schema)
+    if line:
+        start = datetime(2026, 1, 1, tzinfo=UTC)
+        ours, theirs = (islice(croniter(x, start).all_next(), 50) for x in (schedule, line))
+        assert [*ours] == [*theirs]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("99 5 * * *", "out of range"),
+        ("0 5 * * 8", "out of range"),
+        ("0 5 * *", "columns"),
+        ("@every 1h", "columns"),
+        ("0 5 31 2,4 *", "there is no such day"),
+        ("0 5 L * *", "not every engine knows"),
+        ("0 5 15W * *", "not every engine knows"),
+        ("0 5 * * mon#1", "not every engine knows"),
+        ("R 5 * * *", "not every engine knows"),
+        ("0 5 * * 1 30", "not every engine knows"),
+        ("CRON_TZ=UTC 0 5 * * *", "not acceptable"),
+    ],
+)
+def test_a_bad_schedule_is_one_clear_line(mlops: Mlops, repo: Path, line: str, words: str) -> None:
+    (repo / "pyproject.toml").write_text(PYPROJECT.replace("0 5 * * 1", line))
+    with pytest.raises(mlops("errors").Problem, match=words) as caught:
+        mlops("graph").export(repo)
+    said = str(caught.value)
+    where = f"pyproject.toml: [tool.mlops.pipelines.training] schedule {line!r}: "
+    assert said.startswith(where)
+    assert said.endswith('like "0 5 * * 1"')
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize(

@@ -117,12 +117,44 @@ envFrom:
 {{- end }}
 {{- end }}
 
+{{/* Of (list ROOT COMPONENT LABELS): the labels and annotations of a pod; LABELS are its own. */}}
+{{- define "podMetadata" -}}
+{{- $root := first . -}}
+labels:
+  {{- include "selectorLabels" $root | nindent 2 }}
+  app.kubernetes.io/component: {{ index . 1 }}
+  {{- range $key, $value := last . }}
+  {{ $key }}: {{ $value | quote }}
+  {{- end }}
+  {{- with $root.Values.labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with include "podAnnotations" $root | fromYaml }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* As a map. Where a Secret comes from elsewhere from now on, pods start anew. */}}
+{{- define "podAnnotations" -}}
+{{- with .Values.externalSecrets }}
+checksum/external-secrets: {{ toJson . | sha256sum | trunc 16 }}
+{{- end }}
+{{- with .Values.podAnnotations }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{/* Where pods go, and whom they are on the node: what the restricted standard asks of a pod. */}}
 {{- define "pod" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   {{- include "podSecurity" . | nindent 2 }}
+{{- include "placing" . }}
+{{- end }}
+
+{{- define "placing" -}}
 {{- with .Values.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}

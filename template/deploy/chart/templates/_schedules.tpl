@@ -23,12 +23,7 @@ spec:
   ttlSecondsAfterFinished: 86400
   template:
     metadata:
-      labels:
-        {{- include "selectorLabels" $root | nindent 8 }}
-        app.kubernetes.io/component: schedules
-        {{- with $root.Values.labels }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+      {{- include "podMetadata" (list $root "schedules" (dict)) | nindent 6 }}
     spec:
       restartPolicy: Never
       serviceAccountName: {{ $root.Release.Name }}-pipeline

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from .dvc_repo import address, label, overlap, problems
 from .errors import Problem
+from .schedule import numbers
 from .settings import read, settings
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def export(root: Path) -> dict[str, Any]:
     """Give what FILE holds: a pipeline's stages in topological order, with all defaults filled in.
 
     Raises:
-        Problem: a file does not load, the graph has a cycle, a stage's meta or name is no good, or
-            a stage reads what no other machine can get.
+        Problem: a file does not load, the graph has a cycle, a stage's meta or name or a schedule
+            is no good, or a stage reads what no other machine can get.
     """
     from dvc.repo import Repo
     from dvc.repo.index import Index
@@ -81,7 +82,7 @@ def export(root: Path) -> dict[str, Any]:
     return {
         "$schema": "pipelines.schema.json",
         "pipelines": {
-            name: {"schedule": pipeline.schedule, "stages": stages[pipeline.file]}
+            name: {"schedule": numbers(name, pipeline.schedule), "stages": stages[pipeline.file]}
             for name, pipeline in sorted(pipelines.items())
         },
     }

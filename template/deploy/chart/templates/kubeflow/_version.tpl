@@ -88,6 +88,24 @@ platformSpec:
           {{- range $stages }}
           exec-{{ .id }}:
             activeDeadlineSeconds: {{ int .timeout | quote }}
+            imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+            podMetadata:
+              {{- include "podMetadata" (list $root "pipeline" (dict)) | nindent 14 }}
+            {{- with $root.Values.nodeSelector }}
+            nodeSelector:
+              labels:
+                {{- toYaml . | nindent 16 }}
+            {{- end }}
+            {{- with $root.Values.tolerations }}
+            tolerations:
+              {{- toYaml . | nindent 14 }}
+            {{- end }}
+            {{- with $root.Values.imagePullSecrets }}
+            imagePullSecret:
+              {{- range . }}
+              - {secretName: {{ . }}, secretNameParameter: {runtimeValue: {constant: {{ . }}}}}
+              {{- end }}
+            {{- end }}
             {{- with $root.Values.engine.secretKeys }}
             secretAsEnv:
               {{- range $secret, $keys := . }}
