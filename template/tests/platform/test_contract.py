@@ -91,6 +91,29 @@ def test_the_order_of_examples_survives_the_join(
     pd.testing.assert_frame_equal(joined[rows.columns], rows, check_dtype=False)
 
 
+def test_columns_of_any_name_and_type_survive_the_join(
+    mlops: Any, dataset: dict[str, pd.DataFrame], raw: dict[str, pd.DataFrame]
+) -> None:
+    """Those that the join does not need do not pass through it."""
+    examples = mlops("features").examples(raw, mlops("features").section())
+    rows = examples[["event_timestamp", *_keys(mlops)]].head(3)
+    moment = pd.Timestamp("2013-01-01 00:00:00.123456789")
+    values = {
+        "row": [1, 2, 3],
+        "entity_row_id": ["a", "b", "c"],
+        f"{rows.columns[-1]}_y": pd.array([1, None, 3], dtype="Int64"),
+        "nanoseconds": moment,
+        "half": np.array([0.5, 1, 2], "float16"),
+        "kind": pd.Categorical(["a", None, "b"]),
+        "many": [[1], [], None],
+        "period": pd.Period("2013"),
+    }
+    rows = rows.assign(**values)
+    with mlops("store").opened() as store:
+        joined = mlops("store").join(store, rows.set_axis([1, 1, 0]))
+    pd.testing.assert_frame_equal(joined[rows.columns], rows.reset_index(drop=True))
+
+
 def _keys(mlops: Any) -> list[str]:
     with mlops("store").opened() as store:
         return sorted({key for view in store.list_feature_views() for key in view.join_keys})

@@ -75,12 +75,17 @@ def write(parts: Iterable[pd.DataFrame], folder: Path, shards: int, requests: pd
 
 
 def _schema(part: pd.DataFrame, requests: pd.DataFrame) -> pa.Schema:
-    """The types of the columns; of one without any value pandas does not know that it is text."""
+    """The types of the columns; of objects the whole day tells more than a part.
+
+    What has no value at all is text.
+    """
     schema = pa.Schema.from_pandas(part, preserve_index=False)
+    checked = contract.schema().Features.to_schema().columns
     for place, field in enumerate(schema):
-        if pa.types.is_null(field.type):
-            known = pa.array(requests.get(field.name, []), from_pandas=True).type
-            kind = pa.string() if pa.types.is_null(known) else known
+        if part[field.name].dtype == object:
+            day = pa.array(requests.get(field.name, []), from_pandas=True).type
+            both = [field.type, day] if field.name in checked else [day, field.type]
+            kind = next((kind for kind in both if not pa.types.is_null(kind)), pa.string())
             schema = schema.set(place, field.with_type(kind))
     return schema
 

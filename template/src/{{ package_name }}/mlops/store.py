@@ -25,7 +25,7 @@ from feast.repo_contents import RepoContents
 from feast.repo_operations import parse_repo
 from feast.value_type import ValueType
 
-from . import contract, files, projections, source_tables
+from . import contract, files, projections, source_tables, tables
 from .errors import Problem
 
 FOLDER = Path("feature_repo")
@@ -191,11 +191,12 @@ def join(store: FeatureStore, rows: pd.DataFrame) -> pd.DataFrame:
             " out of one of them"
         )
     source_tables.check_rows(rows, model)
+    # The other columns stay here: the join has fewer types than pandas, and names of its own.
+    needed = [name for name in rows if name == tables.TIME or name in model.keys]
     joined = store.get_historical_features(
-        entity_df=rows.assign(**{ROW: range(len(rows))}),
+        entity_df=rows[needed].assign(**{ROW: range(len(rows))}),
         features=asked,
         full_feature_names=model.full_names,
     ).to_df()
     in_order = joined.sort_values(ROW, ignore_index=True).rename(columns=names)
-    found: pd.DataFrame = in_order[[*rows, *names.values()]]
-    return found
+    return pd.concat([rows.reset_index(drop=True), in_order[[*names.values()]]], axis=1)
