@@ -76,7 +76,7 @@ def main() -> int:
         for old, *news in given.split:
             split(old, news, sides)
     except (Refusal, CopierError, OSError, subprocess.CalledProcessError) as error:
-        undo = "to be as before the update, type: git reset --hard && git clean -fd"
+        undo = "to be as before the update, type: git restore -SW . && git clean -fd"
         say(f"{error}; {undo}")
         return 1
     return 0

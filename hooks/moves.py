@@ -137,7 +137,8 @@ def _reject(old: str, ours: File, base: File) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for side, file in {"a": base, "b": ours}.items():
             write(Path(folder, side, old), file)
-        command = ["git", "diff", "--no-index", "--no-prefix", "--binary", f"a/{old}", f"b/{old}"]
+        plain = ("--no-prefix", "--no-color", "--no-ext-diff", "--no-textconv", "--binary")
+        command = ["git", "diff", "--no-index", *plain, f"a/{old}", f"b/{old}"]
         diff = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE).stdout
     write(Path(f"{old}.rej"), File("100644", diff))
     say(f"{old} is split; your changes are in {old}.rej: bring them in by hand, then delete it")

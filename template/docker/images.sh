@@ -12,7 +12,10 @@ prefix=${IMAGE_PREFIX:-$(field name)}
     echo "make images: say where to push, as in IMAGE_PREFIX=registry.example.com/team/$prefix" >&2
     exit 1
 }
-sha=$(git rev-parse HEAD)
+sha=$(git rev-parse --verify --quiet HEAD) || {
+    echo "make images: an image is named by its commit, and there is none: git add . && git commit -m Start" >&2
+    exit 1
+}
 [ -z "$(git status --porcelain --untracked-files=no -- . ':(exclude,glob)**/dvc.lock')" ] || sha=$sha-dirty
 # Without what some put before the host: no password in a label.
 source=$(git remote get-url origin 2>/dev/null | sed 's#//[^/@]*@#//#') || source=

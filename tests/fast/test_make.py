@@ -11,10 +11,11 @@ import pytest
 UV = """\
 #!/bin/sh
 case "$*" in
-  "sync "*) mkdir -p .venv ;;
+  "sync "*) mkdir -p "${UV_PROJECT_ENVIRONMENT:-.venv}" ;;
   *" mlops settings tracking_uri") echo "$SETTING" ;;
 esac
 echo "$*" >> asked
+env | grep -E '^(UV|VIRTUAL|MLOPS)_' | sort >> asked
 """
 
 
@@ -47,3 +48,28 @@ def test_mlflows_pages_are_those_of_its_server_where_there_is_one(
     assert asked == ([f"{command} {served}"] if served else [])
     opened = [line for line in done.stdout.splitlines() if line.startswith("Open in a browser:")]
     assert [line.split()[-1] for line in opened] == ([said] if said else [])
+
+
+def test_variables_of_uv_that_a_person_has_do_no_harm(
+    render: Callable[..., Path], tmp_path: Path
+) -> None:
+    """An environment elsewhere is used; what would leave out the lock or tools is not."""
+    repo = render({}).rename(tmp_path / "a folder é")
+    (tmp_path / "uv").write_text(UV)
+    (tmp_path / "uv").chmod(0o755)
+    elsewhere = tmp_path / "an environment"
+    harm = ("FROZEN", "LOCKED", "NO_SYNC", "NO_DEV", "NO_EDITABLE", "PROJECT", "NO_PROJECT")
+    env = os.environ | {f"UV_{name}": "1" for name in harm} | {"VIRTUAL_ENV": "/opt/another"}
+    env |= {"UV_PROJECT_ENVIRONMENT": str(elsewhere), "UV_INDEX_URL": "https://example.com"}
+    env["PATH"] = f"{tmp_path}:{env['PATH']}"
+    for target in ("setup", "graph", "orchestrate"):
+        command = ["make", "-j2", "-C", str(repo), target]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    asked = (repo / "asked").read_text().splitlines()
+    assert "lock" in asked
+    assert not [line for line in asked if line.startswith(("VIRTUAL_ENV", "UV_FROZEN", "UV_NO"))]
+    assert f"UV_PROJECT_ENVIRONMENT={elsewhere}" in asked
+    assert f"UV_PROJECT_ENVIRONMENT={elsewhere}/engine" in asked
+    assert f"MLOPS_BIN={elsewhere}/bin" in asked
+    assert not (repo / ".venv").exists()

@@ -38,7 +38,7 @@ def _commit(team: Repo, name: str, text: str) -> tuple[int, str]:
 def test_good_work_passes(team: Repo) -> None:
     code, said = _commit(team, "src/late_flights/words.py", '"""Words."""\n\nONE = 1\n')
     assert code == 0
-    assert said.count("Passed") == 5
+    assert said.count("Passed") == 6
     assert "Failed" not in said
 
 
@@ -74,3 +74,27 @@ def test_a_stale_graph_is_refused(team: Repo, added: str) -> None:
     code, said = _commit(team, "dvc.yaml", (team.folder / "dvc.yaml").read_text() + added)
     assert code != 0
     assert "hook id: graph\n" in said
+
+
+def test_a_new_worktree_says_make_setup(team: Repo, git: Callable[..., str]) -> None:
+    other = team.folder.with_name("other")
+    git(team.folder, "worktree", "add", "--quiet", str(other), "-b", "other")
+    code, said = _commit(replace(team, folder=other), "k.txt", "k\n")
+    assert code != 0
+    assert "make setup" in said
+    assert said.count("hook id:") == 1
+    # Where uv keeps the environment elsewhere, the hooks look there.
+    env = team.env | {"UV_PROJECT_ENVIRONMENT": str(team.folder / ".venv")}
+    assert _commit(replace(team, folder=other, env=env), "k.txt", "k\n")[0] == 0
+
+
+def test_format_mends_what_lint_refuses_of_notebooks(team: Repo) -> None:
+    """In folders and files that nbdev by itself passes over, too; only a leading dot hides one."""
+    clean = (team.folder / NOTEBOOK).read_text()
+    names = ["notebooks/_drafts/a b.ipynb", "notebooks/_c.ipynb"]
+    for name in names:
+        (team.folder / name).parent.mkdir(exist_ok=True)
+        (team.folder / name).write_text(clean.replace('"outputs": []', OUTPUT, 1))
+    assert team.run("make", "format").code == 0
+    for name in names:
+        assert (team.folder / name).read_text() == clean

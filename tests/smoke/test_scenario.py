@@ -8,6 +8,7 @@ from repos import Repo
 
 PLATFORM = (
     "batch",
+    "crash",
     "dashboard",
     "doctor",
     "drift",

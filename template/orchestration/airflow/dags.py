@@ -106,7 +106,7 @@ def local_task(stage: Stage) -> BaseOperator:
     """The stage in the repo's environment."""
     return BashOperator(
         task_id=stage["id"],
-        bash_command=f"exec .venv/bin/mlops stage {shlex.quote(stage['stage'])} "
+        bash_command=f'exec "${{MLOPS_BIN:-.venv/bin}}/mlops" stage {shlex.quote(stage["stage"])} '
         '--run-id "$RUN_ID" --date "$RUN_DATE"',
         env={
             "MLOPS_ENGINE": "airflow",

@@ -20,6 +20,9 @@ from pathlib import Path
 from kfp import dsl, local
 from pipeline import REPO, Kind, Stage, build, named, pipelines
 
+# Of the repo's environment, which is not this process's.
+MLOPS = f"{os.environ.get('MLOPS_BIN', '.venv/bin')}/mlops"
+
 
 def run(command: list, date: str, timeout: int, tries: str) -> None:  # type: ignore[type-arg]
     """Run the command; Kubeflow copies this function, and starts it in a process of its own."""
@@ -48,7 +51,7 @@ def process(folder: Path) -> Kind:
     def kind(stage: Stage, run_id: str, date: str) -> dsl.PipelineTask:
         component = dsl.component(run, base_image="python", install_kfp_package=False)
         return named(component, stage)(
-            command=[".venv/bin/mlops", "stage", stage["stage"], "--run-id", run_id],
+            command=[MLOPS, "stage", stage["stage"], "--run-id", run_id],
             date=date,
             timeout=stage["timeout"],
             tries=str(folder / f"{stage['id']}.tries"),

@@ -17,7 +17,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from workflow import WORKER_STOPPED
 
-MLOPS = REPO / ".venv/bin/mlops"
+MLOPS = REPO / os.environ.get("MLOPS_BIN", ".venv/bin") / "mlops"
 POLL = 0.1
 GRACE = 10.0
 # What an error repeats of a stage's output: so many lines, so much of each and of all together. The

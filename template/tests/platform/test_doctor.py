@@ -124,7 +124,7 @@ def test_a_conflict_marker(repo: Path, found: Callable[..., list[Any]], end: str
     Path("my notes.txt").write_text(f"one\n{ENDS[end]} before updating\n")
     _git("add", "--all")
     assert [(one.what, one.remedy) for one in found("conflicts")] == [
-        ("my notes.txt: conflict markers", "edit my notes.txt, then type: git add my notes.txt")
+        ("my notes.txt: conflict markers", "edit my notes.txt, then type: git add 'my notes.txt'")
     ]
 
 

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from urllib.request import urlopen
 from . import template
 from .doctor import Check, Finding
 from .errors import Problem
+from .git import ask, git, own, top, tracked
 from .settings import settings
 
 MLFLOW_SECONDS, DVC_SECONDS = 5, 30
@@ -76,13 +76,23 @@ def services() -> Iterator[Finding]:
 def origin() -> Iterator[Finding]:
     """A remote that is not the repo that Argo CD reads: what is pushed there is not deployed."""
     read = re.findall(r"repoURL: *(\S+)", ARGO_CD.read_text()) if ARGO_CD.exists() else []
-    command = ["git", "remote", "get-url", "origin"]
-    remote = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    remote = (ask(Path.cwd(), "remote", "get-url", "origin") or "").strip()
     if remote and any(_place(url) != _place(remote) for url in read):
         yield Finding(
             f"Argo CD reads {read[0]}, and origin is {_place(remote)}",
             "make update DATA=repo_url=URL; then apply deploy/argocd/ again",
             "advice",
+        )
+
+
+def folder() -> Iterator[Finding]:
+    """That the repo is a folder of a larger one: some files count at the top of a repository."""
+    root = Path.cwd()
+    if not own(root) and tracked(root):
+        yield Finding(
+            f"the repo is a folder of {top(root)}: hosts read CI and CODEOWNERS at its top alone,"
+            " Argo CD reads deploy/ from there, and `make hooks` does not work",
+            level="knowing",
         )
 
 
@@ -130,6 +140,7 @@ CHECKS: dict[str, Check] = {
     "tools": tools,
     "services": services,
     "origin": origin,
+    "folder": folder,
     "template": release,
     "drift": drift,
 }
@@ -208,9 +219,10 @@ def _changed(root: Path) -> dict[str, str]:
 
 def _owners(files: list[str]) -> dict[str, str]:
     """Whose each file is, by the attribute `mlops`; `unspecified` where none says so."""
-    command = ["git", "check-attr", "-z", "mlops", "--stdin"]
-    names = "\0".join(files)
-    done = subprocess.run(command, input=names, capture_output=True, text=True, check=False)
-    fields = done.stdout.split("\0")
+    try:
+        names = "\0".join(files)
+        fields = git(Path.cwd(), "check-attr", "-z", "mlops", "--stdin", stdin=names).split("\0")
+    except Problem:
+        fields = []
     said = dict(zip(fields[0::3], fields[2::3], strict=False))
     return {file: said.get(file, "unspecified") for file in files}

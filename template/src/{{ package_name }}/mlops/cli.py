@@ -5,15 +5,33 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
-from . import verbs
+from . import crash, verbs
 from .errors import Problem
+
+
+class Crash(Exception):
+    """Holds, as its cause, an exception that Typer takes for its own."""
+
+
+class Verbs(typer.core.TyperGroup):
+    """The commands; what they raise arrives at `main`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (EOFError, OSError) as error:  # "Aborted.", and silence where a connection broke
+            raise Crash from error
+
 
 app = typer.Typer(
     name="mlops",
+    cls=Verbs,
     help="The platform's verbs. `make help` lists what people type; dvc.yaml calls the stages.",
     no_args_is_help=True,
     add_completion=False,
@@ -102,7 +120,9 @@ def lineage(
 def doctor(
     checks: Annotated[
         list[str] | None,
-        typer.Argument(help="conflicts, graph, tools, services, template, drift; none is all."),
+        typer.Argument(
+            help="conflicts, graph, tools, services, origin, folder, template, drift; none is all."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -131,9 +151,31 @@ def show_setting(name: Annotated[str, typer.Argument()]) -> None:
 def main() -> None:
     """Run a command; a Problem is a line on stderr and exit code 1, never a traceback."""
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    command = f"mlops {next((word for word in sys.argv[1:] if not word.startswith('-')), '')}"
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except Problem as problem:
-        verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-        print(f"mlops {verb}: {problem}", file=sys.stderr)
+        print(f"{command}: {problem}", file=sys.stderr)
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except Exception as error:
+        cause = (error.__cause__ if isinstance(error, Crash) else None) or error
+        if isinstance(cause, BrokenPipeError) and _unread():
+            raise SystemExit(141) from None
+        crash.report(command, cause)
+        raise SystemExit(1) from None
+
+
+def _unread() -> bool:
+    """Whether nobody reads what is printed, as in `mlops lineage 1 | head`."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from . import registry, release_file, release_graph, tracking
 from .errors import Problem
+from .git import git
 from .release_file import Release
 from .released import Base, clean, file
 from .request import Request
 from .settings import settings
-from .update import git
 
 
 def promote(to: str, source: str, version: str, images: Path | None, base: str) -> None:
@@ -107,7 +107,7 @@ def _propose(here: Base, env: str, release: Release, title: str) -> None:
     before = here.proposed(branch)
     # A promotion is one commit, of one file.
     there = before and git(here.root, "log", "--format=", "--name-only", f"{here.commit}..{before}")
-    if there and there.split() != [file(env)]:
+    if there and there.splitlines() != [here.path(env)]:
         raise Problem(f"{branch} holds commits of others: merge it, or delete the branch")
     commit = here.commit_release(env, release, f"{title}\n\n{text}")
     print(f"{title}\n\n{text}")

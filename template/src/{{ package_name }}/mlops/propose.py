@@ -5,8 +5,9 @@ A scheduled job runs it.
 
 from pathlib import Path
 
+from .git import git
 from .request import Request, bot, pushed
-from .update import git, update
+from .update import update
 
 BRANCH = "platform-update"
 ME = bot("Platform update")
@@ -28,7 +29,7 @@ def propose(root: Path, base: str) -> int:
     if not outcome.release:
         return 0
     print(outcome.text())
-    git(root, "add", "--all")
+    git(root, "add", "--all", "--", ".")
     git(root, "checkout", "--quiet", "-B", BRANCH)
     try:
         title = f"Update the platform to {outcome.release}"

@@ -10,8 +10,8 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from .errors import Problem
+from .git import git
 from .graph import FILE
-from .update import git
 
 Graph = dict[str, dict[str, Any]]
 """Pipelines by name, as `mlops graph` writes them."""
@@ -33,7 +33,7 @@ def committed(root: Path) -> Graph:
         Problem: it has none.
     """
     try:
-        graph: Graph = json.loads(git(root, "show", f"HEAD:{FILE}"))["pipelines"]
+        graph: Graph = json.loads(git(root, "show", f"HEAD:./{FILE}"))["pipelines"]
     except Problem:
         raise Problem(f"the commit has no {FILE}: type make graph, and commit it") from None
     return graph

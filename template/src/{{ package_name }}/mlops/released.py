@@ -12,9 +12,9 @@ from pathlib import Path
 
 from . import release_file, request
 from .errors import Problem
+from .git import git
 from .release_file import Release
 from .settings import settings
-from .update import git
 
 
 def file(env: str) -> str:
@@ -77,7 +77,11 @@ class Base:
         """The release file of an environment as of this commit or another; "" where none is."""
         at = at or self.commit
         there = git(self.root, "ls-tree", at, "--", file(env))
-        return git(self.root, "show", f"{at}:{file(env)}") if there else ""
+        return git(self.root, "show", f"{at}:./{file(env)}") if there else ""
+
+    def path(self, env: str) -> str:
+        """The release file of an environment, from the top of the repository."""
+        return git(self.root, "rev-parse", "--show-prefix").strip() + file(env)
 
     def release(self, env: str, at: str = "") -> Release:
         """What runs in an environment as of this commit or another.
@@ -101,7 +105,7 @@ class Base:
         with tempfile.TemporaryDirectory() as scratch:
             index = {"GIT_INDEX_FILE": f"{scratch}/index"}
             git(self.root, "read-tree", self.commit, **index)
-            entry = f"100644,{blob},{file(env)}"
+            entry = f"100644,{blob},{self.path(env)}"
             git(self.root, "update-index", "--add", "--cacheinfo", entry, **index)
             tree = git(self.root, "write-tree", **index).strip()
         # `git commit` heeds it by itself, this does not.

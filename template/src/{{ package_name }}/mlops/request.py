@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import template
 from .errors import Problem
-from .update import git
+from .git import git
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from . import files, params, report
 from .errors import Problem
+from .git import ask, git, top
 from .scratch import environment, scratch
 from .settings import settings
 
@@ -39,13 +40,15 @@ def run(base: str) -> None:
     root = settings().root
     values = params.section("sample", Params, optional=True).model_extra or {}
     _known(values)
-    commit = _git(root, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}")
+    commit = (ask(root, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}") or "").strip()
     if not commit:
         raise Problem(f"git knows no commit {base}: type `git fetch origin`, or another BASE=")
     with tempfile.TemporaryDirectory(prefix="mlops-", ignore_cleanup_errors=True) as name:
-        old, cache = Path(name, "base"), Path(name, "cache")
-        _git(root, "clone", "--quiet", "--shared", "--no-checkout", str(root), str(old))
-        _git(old, "checkout", "--quiet", "--detach", commit)
+        cache = Path(name, "cache")
+        clone, prefix = Path(name, "base"), git(root, "rev-parse", "--show-prefix").strip()
+        git(root, "clone", "--quiet", "--shared", "--no-checkout", str(top(root)), str(clone))
+        git(clone, "checkout", "--quiet", "--detach", commit)
+        old = clone / prefix
         print(f"At {commit[:8]}:", flush=True)
         there = all((old / name).exists() for name in (".dvc", params.FILE))
         before = scores(old, values, cache) if there else None
@@ -103,8 +106,3 @@ def _override(file: Path, values: Mapping[str, Any]) -> None:
     for section, changed in values.items():
         sections[section] = {**(sections.get(section) or {}), **changed}
     file.write_text(params.dump(sections), encoding="utf-8")
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, stdout=subprocess.PIPE, text=True)
-    return done.stdout.strip()

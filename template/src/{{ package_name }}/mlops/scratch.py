@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 
-from .commit import git, sha
+from .commit import sha
+from .git import ask
 from .settings import Settings
 
 
@@ -67,7 +68,7 @@ def _stop(*_: object) -> None:
 
 def _files(root: Path) -> Iterable[Path]:
     """The files that git tracks or would; where there is no git, all that .gitignore lets pass."""
-    listed = git(root, "ls-files", "-coz", "--exclude-standard")
+    listed = ask(root, "ls-files", "-coz", "--exclude-standard")
     if listed is not None:
         files = (Path(name) for name in listed.split("\0") if name)
         return (file for file in files if (root / file).is_file() or (root / file).is_symlink())

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from . import git
 from .errors import Problem
 
 ANSWERS = ".copier-answers.yml"
@@ -38,7 +39,7 @@ def copier(root: Path, *arguments: str) -> Done:
         return subprocess.run(
             command,
             cwd=root,
-            env=os.environ | quiet,
+            env=git.environment() | quiet,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

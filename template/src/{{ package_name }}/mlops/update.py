@@ -13,11 +13,13 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import template
+from . import crash, template
 from .errors import Problem
+from .git import ask, git, own, top, tracked
 
 HERE = Path(__file__).parent
-GIVE_UP = "git reset --hard && git clean -fd"
+GIVE_UP = "git restore -SW . && git clean -fd"
+"""For this folder alone: it may be one of a larger repository."""
 
 
 @dataclass
@@ -55,21 +57,6 @@ class Outcome:
         return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def git(root: Path, *arguments: str, stdin: str = "", **env: str) -> str:
-    """What git prints; a Problem where it fails."""
-    done = subprocess.run(
-        ["git", "-c", "core.quotePath=false", *arguments],
-        cwd=root,
-        env=os.environ | env,
-        input=stdin,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise Problem(f"git {arguments[0]}: {' '.join(done.stderr.split())}")
-    return done.stdout
-
-
 def conflicts(root: Path) -> list[str]:
     """The lines of conflicts.sh: file, what is wrong and what to type, with tabs between."""
     script = ["sh", str(HERE / "conflicts.sh")]
@@ -85,9 +72,8 @@ def update(root: Path, version: str = "", trust: bool = False, data: str = "") -
         Problem: the tree has changes, the template cannot be read or wants trust, or there is no
             such question. Nothing changed.
     """
-    if not (root / ".git").exists():
-        raise Problem("this is no git repository: git init && git add . && git commit -m Start")
-    if git(root, "status", "--porcelain"):
+    _check_git(root)
+    if git(root, "status", "--porcelain", "--", "."):
         raise Problem("commit or stash your changes first; to see them, type: git status")
     if data:
         _check(root, data)
@@ -109,7 +95,7 @@ def update(root: Path, version: str = "", trust: bool = False, data: str = "") -
         )
     if done.returncode:
         raise Problem(f"{template.said(done)}; git status shows what has changed")
-    if not git(root, "status", "--porcelain"):
+    if not git(root, "status", "--porcelain", "--", "."):
         print(f"Nothing to do: the repo has all of {latest}{f', and {data}' if data else ''}.")
         return Outcome()
     template.begin(root, answers)
@@ -122,6 +108,16 @@ def update(root: Path, version: str = "", trust: bool = False, data: str = "") -
     if outcome.whole:
         outcome.failed = _refresh(root)
     return outcome
+
+
+def _check_git(root: Path) -> None:
+    """Raise a Problem where git does not keep the repo's files: an update could not be undone."""
+    if own(root) or tracked(root):
+        return
+    around = top(root)
+    if around and ask(around, "check-ignore", "--quiet", "--", str(root)) is None:
+        raise Problem(f"{around} has no commit of this folder: git add . && git commit -m Start")
+    raise Problem("this is no git repository: git init && git add . && git commit -m Start")
 
 
 def _check(root: Path, data: str) -> None:
@@ -142,7 +138,7 @@ def _sections() -> dict[str, str]:
 
 def _lost(root: Path, answers: str) -> list[str]:
     """The files that the update deleted, and that were not as the template had made them."""
-    deleted = git(root, "diff", "--name-only", "--diff-filter=D").splitlines()
+    deleted = git(root, "ls-files", "-z", "--deleted").split("\0")[:-1]
     if not deleted:
         return []
     with tempfile.TemporaryDirectory() as folder:
@@ -152,7 +148,7 @@ def _lost(root: Path, answers: str) -> list[str]:
             file
             for file, path in made.items()
             if not path.exists()
-            or git(root, "hash-object", str(path)) != git(root, "rev-parse", f"HEAD:{file}")
+            or git(root, "hash-object", str(path)) != git(root, "rev-parse", f"HEAD:./{file}")
         ]
 
 
@@ -200,12 +196,15 @@ def main(arguments: list[str]) -> None:
     code = 0
     try:
         if given.begin:
-            template.begin(Path.cwd(), git(Path.cwd(), "show", f"HEAD:{template.ANSWERS}"))
+            template.begin(Path.cwd(), git(Path.cwd(), "show", f"HEAD:./{template.ANSWERS}"))
         elif given.propose:
             code = propose(Path.cwd(), given.propose)
         else:
             code = by_hand(Path.cwd(), given.version, given.trust, given.data)
     except Problem as problem:
         print(f"make update: {problem}", file=sys.stderr)
+        code = 1
+    except Exception as error:
+        crash.report("make update", error)
         code = 1
     raise SystemExit(code)

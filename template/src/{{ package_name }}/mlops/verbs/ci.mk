@@ -20,7 +20,7 @@ tools = $(foreach tool,$(1),$(if $(shell command -v $(tool)),,.tools/$(tool)))
 .tools/%:
 	@command -v go >/dev/null || { echo "make: $* is not on this machine, nor Go to build it with"; exit 1; }
 	@echo "building $($*) into .tools/"
-	@GOBIN=$(CURDIR)/.tools GOTOOLCHAIN=auto go install $($*)
+	@GOBIN="$(CURDIR)/.tools" GOTOOLCHAIN=auto go install $($*)
 
 .PHONY: secrets
 secrets: $(call tools,gitleaks)  ## look for secrets in all commits: make secrets [STAGED=1, in the next one]
@@ -32,4 +32,6 @@ attest: setup $(call tools,syft cosign)  ## sign the images of images.json; atte
 
 .PHONY: hooks
 hooks: setup  ## have git look at each commit first, as .pre-commit-config.yaml says
+	@[ -z "$$(git rev-parse --show-prefix)" ] || { \
+	    echo "make hooks: git asks the hooks at $$(git rev-parse --show-toplevel) alone: type make lint before you commit"; exit 1; }
 	@$(RUN) pre-commit install
