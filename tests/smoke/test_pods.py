@@ -59,7 +59,7 @@ print(json.dumps(ApiClient().sanitize_for_serialization(pod)))
 import graph, job, json
 [train] = [each for each in graph.pipelines()["training"].stages if each.id == "train"]
 call = graph.Call("run", "training", train)
-print(json.dumps(job.manifest(call, "train", {"mlops/stage": "train"})["spec"]["template"]))
+print(json.dumps(job.manifest(call, "train", {"mlops/run": "run"})["spec"]["template"]))
 """,
 }
 
