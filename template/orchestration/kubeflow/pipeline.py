@@ -46,6 +46,7 @@ def build(name: str, stages: list[Stage], kind: Kind, run_id: str, backoff: str)
         for stage in stages:
             task = kind(stage, run_id, date).after(*(tasks[need] for need in stage["needs"]))
             task.set_caching_options(False)  # DVC knows what changed
+            # No MLOPS_RUN_ROUND: Kubeflow starts again what failed, and a clone is another run.
             task.set_env_variable("MLOPS_ENGINE", "kubeflow")
             if stage["retries"]:
                 # Kubeflow's own limit, an hour from the first try, is less than a stage may take.
