@@ -271,6 +271,7 @@ def test_the_pods_are_restricted(helm: Helm) -> None:
         ({"engine": {"image": "worker:1"}}, "/engine/image"),
         ({"monitoring": True}, "/monitoring"),
         ({"monitoring": {"enabled": "yes"}}, "/monitoring/enabled"),
+        ({"monitoring": {"pushgateway": "push:9091 "}}, "/monitoring/pushgateway"),
         ({"networkPolicy": {"egress": {"db": {}}}}, "/networkPolicy/egress/db"),
         ({"networkPolicy": {"egress": {"db": {"ports": [0]}}}}, "/egress/db/ports/0"),
         (

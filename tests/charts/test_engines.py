@@ -113,6 +113,17 @@ def test_every_pod_knows_its_environment(
 
 
 @pytest.mark.parametrize("engine", ["argo", "kubeflow", "temporal"])
+def test_stages_know_where_the_pushgateway_is(objects: Callable[..., Objects], engine: str) -> None:
+    """Airflow's pods are shown by its own test."""
+    mine, ours = "mine:1", "push.monitoring:9091"
+    for own, value, expected in (("", "", None), (mine, "", mine), (mine, ours, ours)):
+        env = {"env": {"MLOPS_PUSHGATEWAY": own}} if own else {}
+        given = {"monitoring": {"pushgateway": value}}
+        found = stages(engine, objects(engine, EVERYTHING, env, given))
+        assert {each.get("MLOPS_PUSHGATEWAY") for each in found.values()} == {expected}
+
+
+@pytest.mark.parametrize("engine", ["argo", "kubeflow", "temporal"])
 def test_stages_use_the_model_that_is_released(
     objects: Callable[..., Objects], engine: str
 ) -> None:
@@ -146,9 +157,13 @@ def test_temporals_worker_knows_what_a_job_needs(
     asked = {*re.findall(r"MLOPS_\w+", job)} - {"MLOPS_ENGINE", "MLOPS_RUN_ROUND"}
     assert asked <= env.keys()
     assert env["MLOPS_IMAGE"] == "@".join(RELEASE["image"].values())
-    assert env["MLOPS_ENV"] == (
-        "MLFLOW_TRACKING_URI,MLOPS_ENVIRONMENT,MLOPS_MODEL_DIGEST,MLOPS_MODEL_VERSION"
-    )
+    assert env["MLOPS_ENV"].split(",") == [
+        "MLFLOW_TRACKING_URI",
+        "MLOPS_ENVIRONMENT",
+        "MLOPS_MODEL_DIGEST",
+        "MLOPS_MODEL_VERSION",
+        "MLOPS_PUSHGATEWAY",
+    ]
     assert env["MLFLOW_TRACKING_URI"] == EVERYTHING["env"]["MLFLOW_TRACKING_URI"]
     assert env["MLOPS_SECRETS"] == "dvc-remote"
     accounts = {each["metadata"]["name"] for each in rendered["ServiceAccount"]}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-SUFFIXES = {"Counter": ["_total"], "Histogram": ["_bucket", "_sum", "_count"], "Gauge": [""]}
+KINDS = {"Counter": "_total", "Histogram": "", "Gauge": ""}
 METRIC = re.compile(r"\bmlops_\w+")
 
 
@@ -25,13 +25,8 @@ def alerts(monitoring: Path) -> dict[str, Any]:
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
-def play(promtool: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [promtool, "test", "rules", "rules_test.yaml"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
 def metrics(file: Path) -> set[str]:
-    """The series that a module exports, read from the calls that make its metrics."""
+    """The metrics that a module exports, read from the calls that make them."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
@@ -39,32 +34,15 @@ def metrics(file: Path) -> set[str]:
             if isinstance(name, ast.Constant) and isinstance(name.value, str):
                 # monitoring.py has a helper `gauge` that puts the prefix before the name.
                 prefix = "mlops_" if node.func.id == "gauge" else ""
-                for suffix in SUFFIXES.get(node.func.id.capitalize(), []):
-                    found.add(prefix + name.value + suffix)
+                if (kind := node.func.id.capitalize()) in KINDS:
+                    found.add(prefix + name.value + KINDS[kind])
     return found
 
 
-def test_the_rules_fire_where_they_should(monitoring: Path, need: Callable[[str], str]) -> None:
-    done = play(need("promtool"), monitoring)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_every_alert_fires_on_some_series(
-    monitoring: Path, need: Callable[[str], str], tmp_path: Path
-) -> None:
-    text = (monitoring / "rules_test.yaml").read_text()
-    assert {*re.findall(r'alertname="(\w+)"', text)} == {*alerts(monitoring)}
-    # promtool holds what fires against the whole of what is expected: a rule less is seen.
-    (tmp_path / "rules_test.yaml").write_text(text)
-    rules = (monitoring / "rules.yaml").read_text()
-    (tmp_path / "rules.yaml").write_text(rules.replace("mlops_drift_moved) > 0", "vector(0)) > 0"))
-    done = play(need("promtool"), tmp_path)
-    assert done.returncode
-    assert "MlopsDrift" in done.stdout + done.stderr
-
-
 def test_an_alert_says_what_to_do(monitoring: Path) -> None:
-    for name, rule in alerts(monitoring).items():
+    silence = yaml.safe_load("groups:\n" + (monitoring / "silence.yaml").read_text())
+    (silent,) = silence["groups"][0]["rules"]
+    for name, rule in {**alerts(monitoring), silent["alert"]: silent}.items():
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}, name
         assert rule["annotations"]["summary"], name
         assert len(rule["annotations"]["description"]) > 60, name
@@ -77,20 +55,6 @@ def exported(root: Path) -> set[str]:
     if missing := [file.name for file in files if not file.exists()]:
         pytest.skip(f"there is no {missing}")
     return set().union(*map(metrics, files))
-
-
-def test_every_metric_exists(monitoring: Path, exported: set[str]) -> None:
-    for name in ("grafana.json", "rules.yaml"):
-        # What a description or a legend says in words is no query.
-        text = (monitoring / name).read_text()
-        expressions = (
-            re.findall(r'"expr": "(.*)"', text)
-            if name.endswith("json")
-            else [rule["expr"] for rule in alerts(monitoring).values()]
-        )
-        asked = {metric for expression in expressions for metric in METRIC.findall(expression)}
-        assert asked
-        assert asked <= exported
 
 
 def test_the_dashboard_shows_every_metric_and_is_whole(
@@ -114,9 +78,11 @@ def test_the_dashboard_shows_every_metric_and_is_whole(
     variables = {variable["name"] for variable in dashboard["templating"]["list"]}
     asked = " ".join(target["expr"] for p in panels for target in p.get("targets", []))
     assert set(re.findall(r"\$(\w+)", asked)) <= variables
+    # Each of these rows is played over what a service or a batch exports, in tests/platform.
+    rows = {panel["title"] for panel in panels if panel["type"] == "row"}
+    assert rows == {"Service", "Features", "Batch and drift"}
     shown = {re.sub("_(bucket|sum|count)$", "", metric) for metric in METRIC.findall(asked)}
-    families = {re.sub("_(bucket|sum|count)$", "", metric) for metric in exported}
-    assert families - shown <= {"mlops_drift_judged"}, "an alert tells it"
+    assert exported - shown <= {"mlops_drift_judged"}, "an alert tells it"
 
 
 def test_promtool_takes_the_dashboards_queries(

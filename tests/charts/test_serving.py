@@ -245,6 +245,49 @@ def test_nothing_is_open_but_what_is_named(objects: Rendered) -> None:
     assert not [name for kind, name in off if kind == "NetworkPolicy"]
 
 
+@pytest.mark.parametrize(
+    ("address", "port"),
+    [
+        ("pushgateway.monitoring:9091", 9091),
+        ("http://10.0.0.7:9091/push", 9091),
+        ("http://pushgateway.monitoring", 80),
+        ("https://push.example.com/", 443),
+    ],
+)
+def test_batches_reach_the_pushgateway(objects: Rendered, address: str, port: int) -> None:
+    name, given = ("NetworkPolicy", "late-flights-to-pushgateway"), {"pushgateway": address}
+    assert name not in objects()
+    [rule] = objects({"monitoring": given})[name]["spec"]["egress"]
+    assert rule == {"ports": [{"port": port, "protocol": "TCP"}]}
+    closer = {"networkPolicy": {"egress": {"pushgateway": {"ports": [1], **OTHER}}}}
+    [rule] = objects({"monitoring": given}, closer)[name]["spec"]["egress"]
+    assert rule["ports"] == [{"port": 1, "protocol": "TCP"}]
+    assert rule["to"]
+
+
+def silence(rendered: Objects) -> list[Values]:
+    groups = rendered["PrometheusRule", "late-flights"]["spec"]["groups"]
+    return [rule for group in groups if group["name"] == "mlops-silence" for rule in group["rules"]]
+
+
+def test_a_batch_that_a_schedule_starts_may_not_be_silent(objects: Rendered) -> None:
+    enabled = {"monitoring": {"enabled": True}}
+    rendered = objects(enabled, {"environment": "prod"})
+    [rule] = silence(rendered)
+    asked = 'absent(mlops_batch_timestamp_seconds{model="late-flights",environment=~"prod|"})'
+    assert rule["expr"] == asked
+    assert rule["labels"]["environment"] == "prod"
+    assert "MODEL" not in json.dumps(rule)
+    assert silence(objects(enabled, {"suspend": ["training"]}))
+    for values in (
+        {"suspend": True},
+        {"suspend": ["batch"]},
+        {"image": {"digest": ""}},
+        {"graph": {"batch": {"schedule": "", "stages": []}}},
+    ):
+        assert not silence(objects(enabled, values))
+
+
 def test_what_is_monitored_is_open_to_prometheus(objects: Rendered) -> None:
     name = "NetworkPolicy", "late-flights-serve-prometheus"
     assert name not in objects()
@@ -283,7 +326,8 @@ def test_prometheus_gets_the_rules_as_they_lie(objects: Rendered, repo: Path) ->
     rendered = objects(EVERYTHING)
     folder = repo / "deploy/chart/files/monitoring"
     rules = yaml.safe_load((folder / "rules.yaml").read_text())
-    assert rendered["PrometheusRule", "late-flights"]["spec"] == rules
+    silent = rendered["PrometheusRule", "late-flights"]["spec"]["groups"][len(rules["groups"]) :]
+    assert rendered["PrometheusRule", "late-flights"]["spec"]["groups"] == rules["groups"] + silent
     dashboard = rendered["ConfigMap", "late-flights-grafana"]["data"]["late-flights.json"]
     assert json.loads(dashboard) == json.loads((folder / "grafana.json").read_text())
     monitor = rendered["ServiceMonitor", "late-flights-serve"]

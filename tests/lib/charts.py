@@ -73,7 +73,11 @@ EVERYTHING: Values = {
         "shadow": {"percent": 50, "model": model(6)},
     },
     "dashboard": {"allowFrom": {"gateway": {"namespaces": ["gateways"]}}},
-    "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
+    "monitoring": {
+        "enabled": True,
+        "labels": {"release": "prometheus"},
+        "pushgateway": "pushgateway.monitoring:9091",
+    },
     "networkPolicy": {"egress": {"mlflow": {"ports": [5000], "namespaces": ["mlflow"]}}},
 }
 CASES: dict[str, tuple[Values, ...]] = {

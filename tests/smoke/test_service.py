@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -77,6 +78,16 @@ def _other(repo: Repo, log: Path, body: str) -> AbstractContextManager[str]:
     package = next(repo.folder.glob("src/*/mlops")).parent.name
     python = str(repo.folder / ".venv" / "bin" / "python")
     return running(repo, log, "/readyz", python, "-c", OTHER.replace("BODY", body), package)
+
+
+@pytest.mark.usefixtures("once")
+def test_the_documents_name_metrics_that_it_has(address: str, root: Path) -> None:
+    with urlopen(f"{address}/metrics") as page:
+        exported = set(re.findall(r"# TYPE (mlops_\w+)", page.read().decode()))
+    texts = [root / "README.md", root / "template/README.md.jinja", *root.glob("docs/**/*.md")]
+    named = {name for text in texts for name in re.findall(r"\bmlops_\w+", text.read_text())}
+    assert named
+    assert named <= exported
 
 
 @pytest.mark.usefixtures("once")

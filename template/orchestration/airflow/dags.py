@@ -56,6 +56,8 @@ def values() -> Values | None:
             merge(chart, read(file))
     check(chart, folder)
     env = {**chart.get("env", {}), "MLOPS_ENVIRONMENT": name, **released(chart)}
+    if pushgateway := chart.get("monitoring", {}).get("pushgateway"):
+        env["MLOPS_PUSHGATEWAY"] = pushgateway
     return chart | {"namespace": f"{PROJECT}-{name}", "env": env}
 
 

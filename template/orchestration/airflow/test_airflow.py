@@ -127,6 +127,7 @@ def chart(repo: Path) -> Path:
         "nodeSelector: {pool: batch}\n"
         "labels: {team: flights}\n"
         "podAnnotations: {rotated: 2026-11-30}\n"
+        "monitoring: {pushgateway: 'push.monitoring:9091'}\n"
     )
     (folder / "release.yaml").write_text(f"image: {{digest: '{DIGEST}'}}\n")
     return folder
@@ -294,6 +295,7 @@ def test_a_pod_is_what_the_stage_and_the_values_ask_for(load: Any) -> None:
     assert "pod_template_dict" in task.template_fields
     assert env["MLFLOW_TRACKING_URI"] == "http://mlflow"
     assert env["MLOPS_ENVIRONMENT"] == "staging"
+    assert env["MLOPS_PUSHGATEWAY"] == "push.monitoring:9091"
     assert [source.secret_ref.name for source in container.env_from] == ["late-flights-storage"]
     assert container.security_context.read_only_root_filesystem is True
     assert pod.spec.security_context.run_as_non_root is True

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import copy
+import dataclasses
 import gzip
 import json
 import os
@@ -722,3 +724,91 @@ app.create()
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+class Saying(Noting):
+    """A model that says these values by turns, after some time; without any it fails."""
+
+    def __init__(self, mlops: Any, *values: float, seconds: float = 0.0) -> None:
+        """Take the values."""
+        super().__init__(mlops, by_row=False)
+        self.values, self.seconds = values, seconds
+
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Predict a table."""
+        time.sleep(self.seconds)
+        turns = [self.values[number % len(self.values)] for number in range(len(rows))]
+        return pd.DataFrame(dict.fromkeys(self.said, turns))
+
+
+def test_alerts_and_panels_read_what_a_running_service_exports(
+    mlops: Any,
+    serve: Any,
+    fetched: Path,
+    now: datetime,
+    asked: pd.DataFrame,
+    prometheus: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLOPS_MODEL", str(fetched))
+    mlops("serving.app").create()  # which says which model it is
+    (tmp_path / "file").write_text("where the log's folder should be")
+    service, unlogged = serve(), serve(tmp_path / "file")
+    lookups, rows = service.predictor.lookups, _exact(asked[_inputs(mlops, asked)])
+    known = lookups.online.read(rows, now).values()
+    best = rows[max(range(len(rows)), key=lambda n: sum(v[n] is not None for v in known))]
+
+    def record(
+        *said: float,
+        of: Service = service,
+        sent: Any = (best,) * 100,
+        seconds: float = 0.0,
+        **lookup: Any,
+    ) -> tuple[str, str]:
+        """Return what is exported before and after these rows, where the model says this."""
+        before = of.client.get("/metrics").text
+        with monkeypatch.context() as patch:
+            patch.setattr(of.predictor, "_one", None)
+            patch.setattr(of.predictor, "model", Saying(mlops, *said, seconds=seconds))
+            patch.setattr(of.predictor, "lookups", dataclasses.replace(lookups, **lookup))
+            of.predict([*sent])
+        of.predictor.log.close()
+        return before, service.client.get("/metrics").text
+
+    away = copy.copy(lookups.online)
+    away.read = None
+    twice, near, below = record(1.0), record(0.6), record(-0.5)
+    signs, more = record(5.0, -5.0), record(5.5, -4.5)
+    failing, refused = record(seconds=0.6), record(0.5, sent=[{"surprise": 1}])
+    store, log = record(0.5, online=away), record(0.5, of=unlogged)
+    late = record(0.5, now=lambda: now + pd.Timedelta(days=400))
+    usual = record(0.5)
+
+    missing = {"MlopsFeatureMissing"} if any(lookups.online.ttl.values()) else set()
+    labels = {"namespace": "flights", "job": "serve", "pod": "a"}
+    up = {"app_kubernetes_io_component": "serve"}
+    panels = prometheus.panels("Service", "Features")
+    hours: list[tuple[tuple[str, str], set[str]]] = [
+        (usual, set()),
+        (refused, set()),
+        (("", ""), {"MlopsNotSeen"}),
+        (failing, {"MlopsErrors", "MlopsSlow"}),
+        (log, {"MlopsLogDropsRows"}),
+        (store, {"MlopsOnlineStoreFails"}),
+        (late, {"MlopsFeatureStale", *missing}),
+    ]
+    for fault, names in hours:
+        firing = {"55m": set(), "75m" if fault is store else "110m": names}
+        prometheus.play([(*usual, 60), (*fault, 60)], firing, panels, labels, up)
+    weeks: list[tuple[tuple[str, str], tuple[str, str], set[str]]] = [
+        (usual, near, set()),
+        (usual, twice, {"MlopsPredictionsMoved"}),
+        (usual, below, {"MlopsPredictionsMoved"}),
+        (signs, more, set()),
+    ]
+    for before, after, names in weeks:
+        firing = {"7d": set(), "7d5h": names}
+        prometheus.play([(*before, 168), (*after, 8)], firing, [], labels, up, 3600)
+    fired = [names for *_, names in (*hours, *weeks)]
+    assert set().union(*fired) == {*prometheus.rules("mlops-service")}

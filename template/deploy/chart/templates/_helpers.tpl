@@ -44,7 +44,11 @@ MLOPS_MODEL_DIGEST: {{ . | quote }}
 
 {{/* The variables that every pod gets, as a map: the environment's name is the same in all of them. */}}
 {{- define "common.env" -}}
-{{- merge (dict "MLOPS_ENVIRONMENT" (.Values.environment | default .Release.Namespace)) .Values.env | toJson }}
+{{- $ours := dict "MLOPS_ENVIRONMENT" (.Values.environment | default .Release.Namespace) }}
+{{- with .Values.monitoring.pushgateway }}
+{{- $ours = set $ours "MLOPS_PUSHGATEWAY" . }}
+{{- end }}
+{{- merge $ours .Values.env | toJson }}
 {{- end }}
 
 {{/* The variables of the pipelines' pods, as a map; what is released wins. */}}
@@ -72,6 +76,20 @@ come before its pipeline is released, and stay until nothing has it.
 {{- end }}
 {{- end }}
 {{- join "," .Values.suspend }}
+{{- end }}
+{{- end }}
+
+{{/* Whether a schedule starts a pipeline that tells Prometheus of its batch: "true", or nothing. */}}
+{{- define "batch.scheduled" -}}
+{{- $suspend := include "suspend" . }}
+{{- if and (include "pipeline.image" .) (ne $suspend "true") }}
+{{- range $name, $pipeline := include "pipelines" . | fromJson }}
+{{- if and $pipeline.schedule (not (has $name (splitList "," $suspend))) }}
+{{- range $pipeline.stages }}
+{{- if eq .stage "batch/dvc.yaml:drift" }}true{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 

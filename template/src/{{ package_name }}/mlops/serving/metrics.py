@@ -19,6 +19,13 @@ MODEL_SECONDS = Histogram("mlops_model_seconds", "In the model, a batch.", bucke
 PREDICTIONS = Histogram(
     "mlops_prediction", "What the model says, by column.", ["column"], buckets=VALUES
 )
+# A histogram with negative buckets exports no sum: it could fall, which Prometheus takes for a
+# restart. These two only rise; their difference is the sum.
+SIZES = Counter(
+    "mlops_prediction_size",
+    "Sum of the predictions' sizes, by column and sign.",
+    ["column", "sign"],
+)
 ONLINE_FAILURES = Counter(
     "mlops_online_store_failures", "Rows answered without the online store, by error.", ["error"]
 )
@@ -32,8 +39,11 @@ SHADOW_FAILURES = Counter("mlops_shadow_failures", "Batches that the challenger 
 LOG_DROPPED = Counter("mlops_log_dropped_rows", "Rows that the prediction log has lost.")
 MODEL = Gauge("mlops_model_info", "1 for the model that answers.", ["name", "version", "digest"])
 
+LARGEST = 1e300
+"""Beyond it a value, as infinity, would spoil a sum for good."""
+
 # To look a label up takes as long as to count.
-_requests, _predictions = cache(REQUESTS.labels), cache(PREDICTIONS.labels)
+_requests = cache(REQUESTS.labels)
 
 
 def answered(status: int, seconds: float) -> None:
@@ -42,11 +52,18 @@ def answered(status: int, seconds: float) -> None:
     SECONDS.observe(seconds)
 
 
+@cache
+def _column(name: str) -> tuple[Histogram, Counter, Counter]:
+    """Return a column's series; both signs at once, for PromQL subtracts none that is missing."""
+    return PREDICTIONS.labels(name), SIZES.labels(name, "positive"), SIZES.labels(name, "negative")
+
+
 def observe(predictions: Sequence[Mapping[str, Any]]) -> None:
-    """Count the rows and where their predictions lie."""
+    """Count the rows and where their predictions lie; what is no finite number is only a row."""
     ROWS.inc(len(predictions))
     for row in predictions:
         for name, value in row.items():
-            # A NaN would spoil the sum for good.
-            if isinstance(value, (int, float)) and value == value:
-                _predictions(name).observe(value)
+            if isinstance(value, (int, float)) and -LARGEST < value < LARGEST:
+                values, positive, negative = _column(name)
+                values.observe(value)
+                (negative if value < 0 else positive).inc(abs(value))
