@@ -222,3 +222,87 @@ def _plain(value: Any) -> Any:
 def _widget(page: AppTest, key: str) -> Any:
     kinds = (page.number_input, page.selectbox, page.toggle, page.text_area)
     return next(widget for kind in kinds for widget in kind if widget.key == key)
+
+
+class Runs:
+    """MLflow, where models were judged on one data set after the other."""
+
+    def __init__(self, *models: dict[str, Any]) -> None:
+        """Take the models, the latest last."""
+        self.models = models
+
+    def frame(self) -> pd.DataFrame:
+        """Return what the page asks for."""
+        about = {"gate": "passed", "commit": "abc", "engine": "dvc", "aliases": [], "rows": 10.0}
+        rows = [
+            about
+            | {
+                "version": str(n),
+                "run": f"r{n}",
+                "trained": pd.Timestamp(f"2026-01-{n:02}", tz="UTC"),
+            }
+            | model
+            for n, model in enumerate(self.models, 1)
+        ]
+        rows[-1]["aliases"] = ["champion"]
+        return pd.DataFrame(rows[::-1])
+
+
+@pytest.mark.parametrize(
+    ("models", "deltas", "choices"),
+    [
+        ([{"data": "a", "auc": 0.5}, {"data": "a", "auc": 0.7}], ["+0.2000"], 0),
+        ([{"data": "a", "auc": 0.5}, {"data": "b", "auc": 0.7}], [""], 2),
+        ([{"data": "a", "mae": 9.0}, {"data": "b", "auc": 0.7}], [""], 2),
+        ([{"data": "a", "mae": 9.0}, {"data": "a", "auc": 0.7}], [""], 0),
+        (
+            [{"data": "a", "auc": 0.5}, {"data": "b", "auc": 0.1}, {"data": "a", "auc": 0.7}],
+            ["+0.2000"],
+            2,
+        ),
+        ([{"data": "a", "auc": 0.5}, {"data": "a", "auc": float("nan")}], [], 0),
+    ],
+)
+def test_models_of_other_test_rows_are_not_compared(
+    mlops: Any,
+    draw: Draw,
+    monkeypatch: pytest.MonkeyPatch,
+    models: list[dict[str, Any]],
+    deltas: list[str],
+    choices: int,
+) -> None:
+    history, charts = mlops("dashboard.history"), mlops("dashboard.charts")
+    drawn: list[pd.DataFrame] = []
+    over_time = charts.over_time
+
+    def keep(points: pd.DataFrame, metric: str) -> Any:
+        drawn.append(points)
+        return over_time(points, metric)
+
+    monkeypatch.setattr(history, "runs", Runs(*models).frame)
+    monkeypatch.setattr(history, "verdicts", lambda _: pd.DataFrame({"rule": []}))
+    monkeypatch.setattr(charts, "over_time", keep)
+    page = draw("versions")
+    assert [metric.delta for metric in page.metric] == deltas
+    assert not [metric for metric in page.metric if "nan" in metric.value]
+    asked = [box for box in page.selectbox if box.label == "Judged on"]
+    assert [len(box.options) for box in asked] == ([choices] if choices else [])
+    data = dict(zip(map(str, range(1, len(models) + 1)), models, strict=True))
+    assert len({data[version]["data"] for points in drawn for version in points["version"]}) == 1
+
+
+def test_the_same_test_rows_are_known_with_other_features(
+    mlops: Any, draw: Draw, registered: Any, dataset: dict[str, pd.DataFrame]
+) -> None:
+    ours, path = mlops("dataset"), mlops("files").DATASET / "test.parquet"
+    (row,) = mlops("dashboard.history").runs().to_dict("records")
+    assert row["data"] == ours.judged_on()
+    kept, inputs = path.read_bytes(), mlops("contract").schema().Features.to_schema().columns
+    name = next(name for name in dataset["test"] if name in inputs)
+    try:
+        mlops("tables").write(dataset["test"].drop(columns=name), path)
+        assert row["data"] == ours.judged_on()
+        mlops("tables").write(dataset["test"].head(-1), path)
+        assert row["data"] != ours.judged_on()
+    finally:
+        path.write_bytes(kept)

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -362,6 +363,161 @@ def test_each_environment_has_its_own_drift(
     of = mlops("status")._drift
     assert of(str(moved["version"]), "prod")["moved"] == 1
     assert of(str(moved["version"]), "other")["date"] == quiet["date"]
+
+
+ODD: dict[str, Any] = {
+    "an infinity": [np.inf, *range(99)],
+    "both infinities": [np.inf, -np.inf, *range(98)],
+    "all infinite": [np.inf] * 100,
+    "nothing": [None] * 100,
+    "larger than sums": [1e308, -1e308] * 50,
+    "whole": pd.array([*range(99), None], dtype="Int64"),
+    "nullable": pd.array([np.inf, None, *np.arange(98.0)], dtype="Float64"),
+    "large numbers": [2**64 - 1] * 100,
+    "too large for a column": [10**30 + n for n in range(100)],
+    "dates": pd.date_range("2026-01-01", periods=100, tz="UTC"),
+    "lists": [[1.0, np.inf]] * 100,
+    "structures": [{"a": 1}] * 100,
+    "bytes": [b"\xff\x00"] * 100,
+    "dollars": ["$", "$$", "$$$", "$\\frac{"] * 25,
+    "markup": ["<script>alert(1)</script>", "</svg>", "-->", "]]>"] * 25,
+    "control characters": ["\x00", "\x1b[31m", "\r\n", "\x85"] * 25,
+    "surrogates": ["\ud800", "x\udfff"] * 50,
+    "long": ["x" * 9_000, "y " * 4_000] * 50,
+    "emoji": ["😀", "עברית", "中文", "é"] * 25,
+    "categories by the hundred": [f"c{n}" for n in range(100)],
+    "mixed": ["a", 1, 2.5, None] * 25,
+    "a$b_$^{": range(100),
+    "<script>alert(1)</script>": range(100),
+    "_a|b\n\x00\ud800/../" + "c" * 3_000: range(100),
+}
+
+
+def test_whatever_a_value_is_the_rest_is_judged_drawn_and_told(
+    mlops: Any, published: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, monitoring, limits = mlops("usual"), mlops("monitoring"), mlops("drift").Params()
+    monkeypatch.setattr(monitoring, "PICTURES", len(ODD))
+    rows = pd.DataFrame({name: pd.Series(values) for name, values in ODD.items()})
+    own = np.array_split(np.arange(100), 10)
+    found = judge.compare(judge.views(rows, own, 100, limits), rows, limits)
+    assert [view for view, each in found.items() if each.moved] == []
+    assert [view for view, each in found.items() if each.unjudged] == ["larger than sums"]
+    said = published | {"date": "2013-11-02", "judged": True, "predictions": {}, "quality": {}}
+    said |= {name: [f"{column} is odd" for column in ODD] for name in ("moved", "unjudged")}
+    said["inputs"] = {view: asdict(each) for view, each in found.items()}
+    mlops("files").write_json(tmp_path / "drift.json", said)
+    page = tmp_path / "drift.html"
+    mlops("files").write_text(page, monitoring.page(said, rows, rows))
+    assert page.read_text().count("<svg") == len(ODD)
+    assert "<script" not in page.read_text()
+    monitoring.to_prometheus(said)
+    judged = text_string_to_metric_families(monitoring.TEXT.read_text())
+    (moved,) = [family.samples for family in judged if family.name == "mlops_drift_moved"]
+    assert len(moved) == len(found)
+    monitoring.to_mlflow(said, [page])
+    with mlops("tracking").connected() as client:
+        experiment = mlops("tracking").experiment(client)
+        (run,) = client.search_runs([experiment], "tags.drift = '2013-11-02'")
+    assert run.data.metrics["missing.inputs.all infinite"] == 1
+
+
+def test_an_infinite_value_is_as_one_that_is_missing(
+    mlops: Any, drift: Any, usual: pd.DataFrame
+) -> None:
+    numbers = usual.select_dtypes("float")
+    name = str(numbers.std().idxmax())
+    few, half = (usual.copy() for _ in range(2))
+    few.loc[few.index[:1], name] = np.inf
+    half.loc[half.index[::2], name] = -np.inf
+    before, one, many = drift(usual), drift(few), drift(half)
+    assert one["moved"] == before["moved"]
+    kind = "inputs" if name in one["inputs"] else "predictions"
+    assert one[kind][name]["infinite"] == pytest.approx(1 / len(usual), rel=0.01)
+    (line,) = [line for line in many["moved"] if line.startswith(f"{name} is missing")]
+    assert "infinite" in line
+    assert mlops("drift").REPORT.read_text().count("<svg") > 1
+
+
+@pytest.mark.parametrize("away", ["gateway", "MLflow", "page"])
+def test_who_cannot_be_told_keeps_nobody_else_from_it(
+    mlops: Any,
+    drift: Any,
+    usual: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    away: str,
+) -> None:
+    monitoring, told = mlops("monitoring"), []
+
+    def fail(*_: Any) -> str:
+        raise RuntimeError(f"{away} is away")
+
+    def tell(*_: Any) -> str:
+        told.append(1)
+        return "<svg>"
+
+    names = {"gateway": "to_prometheus", "MLflow": "to_mlflow", "page": "page"}
+    for who, name in names.items():
+        monkeypatch.setattr(monitoring, name, fail if who == away else tell)
+    with pytest.raises(mlops("errors").Problem, match=f"{away} is away") as error:
+        drift()
+    assert "\n" not in str(error.value)
+    assert len(told) == 2
+    assert "rows, version" in capsys.readouterr().out
+
+
+def test_labels_that_cannot_be_read_keep_nothing_from_being_told(
+    mlops: Any, drift: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> None:
+        raise ConnectionError("the source is away")
+
+    monkeypatch.setattr(mlops("observed"), "labelled", away)
+    found = drift()
+    assert found["judged"]
+    assert [line for line in found["unjudged"] if "the source is away" in line]
+
+
+def test_alerts_and_panels_read_what_a_finished_batch_pushes(
+    mlops: Any, drift: Any, usual: pd.DataFrame, prometheus: Any, environment: Any
+) -> None:
+    monitoring, first = mlops("monitoring"), str(usual.columns[0])
+
+    def record(found: dict[str, Any], name: str) -> str:
+        """Return what a Pushgateway shows after the batch of an environment."""
+        environment(name)
+        with gateway(200) as (address, pushed), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLOPS_PUSHGATEWAY", address)
+            monitoring.to_prometheus(found)
+        return pushed[1]
+
+    fine, broken = drift(usual) | {"moved": []}, drift(usual.assign(**{first: None}))
+    for kind in ("inputs", "predictions", "quality"):
+        fine[kind] = {name: each | {"moved": ""} for name, each in fine[kind].items()}
+    usually, moved = record(fine, "prod"), record(broken, "prod")
+    nothing = record(fine | {"judged": False}, "prod")
+    staging = record(fine, "staging")
+
+    job, panels = {"job": fine["name"]}, prometheus.panels("Batch and drift")
+    silence = prometheus.silence(fine["name"], "prod")
+    cases: list[tuple[list[tuple[str, str, int]], dict[str, set[str]]]] = [
+        ([("", usually, 25)], {"24h": set()}),
+        ([("", usually, 60)], {"25h": set(), "27h": {"MlopsBatchLate"}}),
+        ([("", usually, 2), ("", moved, 2)], {"1h": set(), "3h": {"MlopsDrift"}}),
+        ([("", nothing, 25)] * 3, {"47h": set(), "49h": {"MlopsDriftNotJudged"}}),
+    ]
+    for phases, firing in cases:
+        prometheus.play(phases, firing, panels, job, step=3600)
+    for text, names in (
+        (usually, set()),
+        ("", {"MlopsBatchSilent"}),
+        (staging, {"MlopsBatchSilent"}),
+    ):
+        firing = {"25h": set(), "27h": names}
+        prometheus.play([("", text, 60)], firing, [], job, step=3600, rules=silence)
+    fired = [names for _, firing in cases for names in firing.values()]
+    assert set().union(*fired) == {*prometheus.rules("mlops-batch")}
 
 
 def test_monitor_says_where_the_report_is(mlops: Any, drift: Any) -> None:

@@ -1,5 +1,7 @@
 """The evaluation is readable whatever the metrics are, and says what it does not know."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -83,3 +85,79 @@ def test_a_slice_of_no_column_is_one_line(mlops: Any) -> None:
     rows = pd.DataFrame({"airport": ["JFK"]})
     with pytest.raises(mlops("errors").Problem, match="no column airprot; there are airport"):
         evaluate.slice_scores(rows, rows, values, None)
+
+
+ODD: dict[str, Any] = {
+    "infinite": [float("inf"), 1.0, 2.0],
+    "missing": [None, None, None],
+    "too large to draw": [1e308, -1e308, 0.0],
+    "dollars": ["$", "$$", "$\\frac{"],
+    "markup": ["<script>alert(1)</script>", "</svg>", "-->"],
+    "control characters": ["\x00", "\x1b[31m", "\n"],
+    "surrogates": ["\ud800", "x\udfff", "ok"],
+    "long": ["x" * 100_000, "y " * 50_000, "z"],
+    "emoji": ["😀", "עברית", "中文"],
+    "the same when cut": ["x" * 50 + "1", "x" * 50 + "2", "y"],
+    "a$b_$^{": [1, 2, 3],
+    "<script>": [1, 2, 3],
+    "_a|b\n\x00\ud800": [1, 2, 3],
+    "contribution": [1, 2, 3],
+    "": [1, 2, 3],
+    "lists": [[1.0], [2.0], [3.0]],
+    "bytes": [b"\xff", b"a", b"b"],
+    "whole": pd.array([1, None, 3], dtype="Int64"),
+    "half": pd.array([1.0, 2.0, 3.0]).astype("float16"),
+}
+
+
+def test_whatever_a_value_is_there_is_a_report(
+    mlops: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate, report = mlops("evaluate"), mlops("report")
+    monkeypatch.setattr(evaluate, "EFFECTS", len(ODD))
+    odd = pd.DataFrame({name: pd.Series(values) for name, values in ODD.items()})
+    rows = pd.concat([odd] * 10, ignore_index=True)
+    contributions = pd.DataFrame({name: [float("inf"), -1.0, 0.5] * 10 for name in ODD})
+    effects = evaluate.effects(rows, contributions)
+    assert {*ODD} - {*effects} == {"missing"}
+    words = pd.Series([str(value) for values in ODD.values() for value in values])
+    curves = {
+        "importance": evaluate.importance(contributions),
+        "words": pd.DataFrame({"x": words, "y": float("nan")}),
+    }
+    scores = {name: float("nan") for name in ODD}
+    slices = {f"{name}={words[0]}": {**scores, "rows": 3} for name in ODD}
+    when = rows.assign(event_timestamp=pd.Timestamp("2026-01-01", tz="UTC"))
+    page = report.render({**scores, "baselines": {"<b>": scores}}, slices, curves, effects, when)
+    mlops("files").write_text(tmp_path / "report.html", page)
+    assert page.count("<svg") == len(curves) + len(effects)
+    assert "<script" not in page
+    assert "<td>nan</td>" not in page
+    assert len(page) < 2_000_000
+
+
+def test_a_picture_that_cannot_be_drawn_is_a_line(mlops: Any) -> None:
+    def fail(_: Any) -> None:
+        raise ValueError("not this one")
+
+    line = mlops("report").draw("<b>", (5, 4), fail)
+    assert line == "<p>&lt;b&gt; cannot be drawn: ValueError: not this one</p>"
+
+
+@pytest.mark.parametrize("text", ["a|b", "a\nb", "`a", "<b>", "*a*", "a\\", "\ud800", "x" * 1_000])
+def test_a_cell_of_a_table_stays_one(mlops: Any, text: str) -> None:
+    cell = mlops("report").cell(text)
+    assert not re.search(r"(?<!\\)(\\\\)*[|`*<]", cell)
+    assert "\n" not in cell
+    assert cell.encode()
+    assert len(cell) < 600
+
+
+@pytest.mark.parametrize(("other", "change"), [("a", "+0.2000"), ("b", "")])
+def test_a_sample_is_compared_on_the_same_test_rows_alone(
+    mlops: Any, other: str, change: str
+) -> None:
+    before = {"auc": 0.5, "rows": 9, "judged_on": "a"}
+    page = mlops("sample").page("base", before, {"auc": 0.7, "rows": 9, "judged_on": other}, True)
+    assert f"| auc | 0.5000 | 0.7000 | {change} |" in page
+    assert ("other test rows" in page) == (not change)

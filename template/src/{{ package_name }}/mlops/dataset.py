@@ -1,5 +1,6 @@
 """Join the examples with their features, point in time, and split them by time."""
 
+import hashlib
 from datetime import date
 from typing import Self
 
@@ -72,3 +73,18 @@ def read(name: str) -> pd.DataFrame:
     """One split of the dataset, with the types of schema.Examples."""
     path = files.DATASET / f"{name}.parquet"
     return tables.check(tables.read(path), contract.schema().Examples, str(path))
+
+
+def judged_on() -> str:
+    """Return a digest of which test rows there are, by their times and labels.
+
+    The metrics of two models compare only where it is the same. Features are not part of it: a
+    model with one more is judged on the same rows.
+    """
+    schema, test = contract.schema(), tables.read(files.DATASET / "test.parquet")
+    inputs = schema.Features.to_schema().columns
+    names = [name for name in schema.Examples.to_schema().columns if name not in inputs]
+    kept = test[[name for name in names if name in test]]
+    kept = kept.apply(lambda column: tables.texts(column) if column.dtype == object else column)
+    hashes = pd.util.hash_pandas_object(kept, index=False)
+    return hashlib.sha256(hashes.to_numpy().tobytes()).hexdigest()

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-import numpy as np
 import pandas as pd
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
+
+from .tables import texts
 
 COMMON = 0.01
 """A category or word of at least this share counts by itself; the others and unseen ones as one."""
@@ -21,11 +22,11 @@ def measures(reference: Column) -> Iterator[tuple[str, Measure]]:
     if pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known):
         yield "", _of_numbers(known, lambda column: column)
         return
-    shares = known.astype(str).value_counts(normalize=True)
+    shares = texts(known).value_counts(normalize=True)
     if shares[shares >= COMMON].sum() >= 0.5 or known.empty:
-        yield "", _of_words(known, lambda column: column.astype(str))
+        yield "", _of_words(known, texts)
     else:
-        yield " (length)", _of_numbers(known, lambda column: column.astype(str).str.len())
+        yield " (length)", _of_numbers(known, lambda column: texts(column).str.len())
         yield " (words)", _of_words(known, _words)
 
 
@@ -57,9 +58,4 @@ def _of_words(reference: Column, view: Callable[[Column], Column]) -> Measure:
 
 
 def _words(column: Column) -> Column:
-    return column.astype(str).str.lower().str.findall(r"\w+").explode().fillna("")
-
-
-def finite(column: Column) -> Column:
-    """Give the column, with what is infinite as missing."""
-    return column.replace([np.inf, -np.inf], np.nan)
+    return texts(column).str.lower().str.findall(r"\w+").explode().fillna("")

@@ -8,13 +8,25 @@ runs when drift is found, so the same day twice starts it twice.
 
 import math
 import subprocess
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 from pydantic import Field
 
-from . import contract, delta, files, monitoring, observed, params, production, publish, reference
+from . import (
+    contract,
+    delta,
+    files,
+    monitoring,
+    observed,
+    params,
+    production,
+    publish,
+    reference,
+    report,
+)
 from .errors import Problem
 from .usual import Thresholds, compare, parts, views
 
@@ -57,19 +69,37 @@ def run() -> None:
     found = {name: published[name] for name in ("date", "name", "version", "rows")}
     found |= {"judged": False, "inputs": {}, "predictions": {}, "quality": {}, "moved": []}
     found["unjudged"] = [f"version {found['version']} has no reference: register anew"]
+    failed: list[str] = []
+
+    def attempt(what: str, do: Callable[[], None]) -> None:
+        """Do it, or note in a line why it failed: whatever a value breaks, the rest is done."""
+        try:
+            do()
+        except Problem as problem:
+            failed.append(str(problem))
+        except Exception as error:
+            failed.append(report.label(f"{what}: {type(error).__name__}: {error}", 300))
+
+    def draw() -> None:
+        files.write_text(REPORT, monitoring.page(found, kept and compared(kept), current))
+
     if kept:
-        found |= judge(kept, current, published, limits)
+        attempt("drift", lambda: found.update(judge(kept, current, published, limits)))
+        found["unjudged"] = failed[:] or found["unjudged"]
     files.write_json(DRIFT, found)
-    files.write_text(REPORT, monitoring.page(found, kept and compared(kept), current))
-    monitoring.to_prometheus(found)
-    monitoring.to_mlflow(found, [DRIFT, REPORT])
+    REPORT.unlink(missing_ok=True)
+    attempt("Prometheus", lambda: monitoring.to_prometheus(found))
+    attempt(REPORT.name, draw)
+    attempt("MLflow", lambda: monitoring.to_mlflow(found, [DRIFT, REPORT]))
     show()
     if found["moved"] and limits.retrain:
         print(f"monitor.retrain: {limits.retrain}", flush=True)
         if subprocess.run(limits.retrain, shell=True, check=False).returncode:
-            raise Problem(f"monitor.retrain in params.yaml failed: {limits.retrain}")
+            failed.append(f"monitor.retrain in params.yaml failed: {limits.retrain}")
     if found["moved"] and limits.fail:
-        raise Problem(f"there is drift, and monitor.fail: {'; '.join(found['moved'])}")
+        failed.append(f"there is drift, and monitor.fail: {'; '.join(found['moved'])}")
+    if failed:
+        raise Problem("; ".join(failed))
 
 
 def show() -> None:
@@ -83,7 +113,8 @@ def show() -> None:
         print(f"  {line}")
     for line in found.get("unjudged", []):  # a comparison of an older platform has none
         print(f"  not judged: {line}")
-    print(f"Open in a browser:  {REPORT.resolve().as_uri()}")
+    if REPORT.exists():
+        print(f"Open in a browser:  {REPORT.resolve().as_uri()}")
 
 
 def judge(
@@ -100,13 +131,16 @@ def judge(
         "quality": {},
     }
     unjudged = [f"{name}: the reference does not have it" for name in current if name not in before]
+    unjudged += [f"{name}: {each.unjudged}" for name, each in columns.items() if each.unjudged]
     if rows < limits.min_rows:
         least = f"monitor.min_rows in params.yaml is {limits.min_rows}"
         unjudged.append(f"inputs and predictions: there are {rows} rows, and {least}")
     try:
         findings["quality"] = quality(kept, observed.labelled(published, limits.days), limits)
-    except Unjudged as reason:
-        unjudged.append(f"quality: {reason}")
+    except Exception as reason:  # a source is away, or a value is more than its code can take
+        known = isinstance(reason, Unjudged | Problem)
+        why = str(reason) if known else f"{type(reason).__name__}: {reason}"
+        unjudged.append(f"quality: {report.label(why, 300)}")
     moved = [
         f"{name} {each.moved}"
         for kind in findings.values()

@@ -77,7 +77,7 @@ def slice_scores(
 def importance(contributions: pd.DataFrame) -> pd.DataFrame:
     """Give the mean size of each feature's contribution, the largest first."""
     mean = contributions.abs().mean().sort_values(ascending=False, kind="stable")
-    return pd.DataFrame({"feature": mean.index, "mean_contribution": mean.to_numpy()})
+    return pd.DataFrame({"feature": mean.index.map(str), "mean_contribution": mean.to_numpy()})
 
 
 def effects(rows: pd.DataFrame, contributions: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -88,15 +88,20 @@ def effects(rows: pd.DataFrame, contributions: pd.DataFrame) -> dict[str, pd.Dat
     """
     found: dict[str, pd.DataFrame] = {}
     for name in importance(contributions)["feature"]:
-        if name not in rows or len(found) == EFFECTS:
+        if name not in rows or name not in contributions or len(found) == EFFECTS:
             continue
-        table = pd.DataFrame({name: rows[name], "contribution": contributions[name]}).dropna()
-        if pd.api.types.is_numeric_dtype(table[name]) and table[name].nunique() > BINS:
-            bins = pd.qcut(table[name], BINS, duplicates="drop")
-            found[name] = table.groupby(bins, observed=True).mean()
-        elif 1 < table[name].nunique() <= BINS:
-            words = not pd.api.types.is_numeric_dtype(table[name])
-            mean = table.groupby(name, observed=True).mean().reset_index()
-            by = "contribution" if words else name
-            found[name] = mean.sort_values(by, ascending=not words, kind="stable")
+        values = tables.finite(rows[name])
+        table = pd.DataFrame({"value": values, "contribution": contributions[name]}).dropna()
+        number = pd.api.types.is_numeric_dtype(values)
+        table["value"] = table["value"].astype(float) if number else tables.texts(table["value"])
+        if number and table["value"].nunique() > BINS:
+            bins = pd.qcut(table["value"], BINS, labels=False, duplicates="drop")
+            effect = table.groupby(bins, observed=True).mean()
+        elif 1 < table["value"].nunique() <= BINS:
+            mean = table.groupby("value", observed=True).mean().reset_index()
+            by = "value" if number else "contribution"
+            effect = mean.sort_values(by, ascending=number, kind="stable")
+        else:
+            continue
+        found[name] = effect.set_axis([name, "contribution"], axis=1)
     return found

@@ -69,7 +69,7 @@ def run() -> None:
         verdicts += _differences(title, values.champion, scores, champion_scores(champion))
     passed = not any(verdict.broken for verdict in verdicts)
     files.write_json(GATE, {"passed": passed, "rules": [asdict(item) for item in verdicts]})
-    tracking.record(gate="passed" if passed else "failed")
+    tracking.record(gate="passed" if passed else "failed", test_rows=dataset.judged_on())
     for verdict in verdicts:
         print(f"{'FAIL' if verdict.broken else 'pass'}  {verdict.rule}: {verdict.value:.4f}")
     if not passed:

@@ -1,24 +1,28 @@
 """Where a comparison goes: an HTML page, Prometheus and MLflow."""
 
-import io
 import os
 import time
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import jinja2
-import matplotlib as mpl
+import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from prometheus_client import CollectorRegistry, Gauge, push_to_gateway, write_to_textfile
 
 from . import files, report, tracking
 from .errors import Problem
 from .settings import settings
+from .tables import finite, texts
 
 TEXT = files.BATCH / "drift.prom"
 PICTURES = 24
 """Columns that are drawn: those that moved first."""
+BARS, BINS = 24, 30
+"""A column of more different numbers than bars is drawn in bins."""
+
+Column: TypeAlias = "pd.Series[Any]"
 
 Found = dict[str, Any]
 
@@ -39,7 +43,7 @@ def to_prometheus(found: Found) -> None:
     group = {"environment": env} if (env := settings().environment) else {}
     try:
         push_to_gateway(address, job=found["name"], grouping_key=group, registry=registry)
-    except OSError as error:
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: it is no address
         raise Problem(f"MLOPS_PUSHGATEWAY: {address} does not take the metrics: {error}") from None
 
 
@@ -65,6 +69,7 @@ def registered(found: Found) -> CollectorRegistry:
     usually = gauge("quality_reference", "The metric of the reference.", "name")
     for kind in ("inputs", "predictions", "quality"):
         for name, each in found[kind].items():
+            name = report.printable(name)
             moved.labels(*model, kind, name).set(bool(each["moved"]))
             bound.labels(*model, kind, name).set(each["bound"])
             if kind == "quality":
@@ -102,56 +107,50 @@ def to_mlflow(found: Found, artifacts: list[Path]) -> None:
         for name, value in {**tracking.origin(), **tags}.items():
             client.set_tag(run.info.run_id, name, value)
         tracking.log(client, run.info.run_id, metrics)
-        for path in artifacts:
+        for path in filter(Path.exists, artifacts):
             client.log_artifact(run.info.run_id, str(path), "drift")
         client.set_terminated(run.info.run_id)
 
 
 def page(found: Found, usual: pd.DataFrame | None, current: pd.DataFrame) -> str:
-    """Give the page: what moved, and the columns of the day over those of the reference."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__, "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    """Return the page: what moved, and the columns of the day over those of the reference."""
     pictures = []
     if usual is not None:
         shown = [str(name) for name in current if name in usual]
         shown.sort(key=lambda name: not any(line.startswith(f"{name} ") for line in found["moved"]))
         pictures = [picture(name, usual[name], current[name]) for name in shown[:PICTURES]]
-    return environment.get_template("drift.html.j2").render(found=found, pictures=pictures)
+    return report.page("drift.html.j2", found=found, pictures=pictures)
 
 
-def picture(name: str, usual: "pd.Series[Any]", current: "pd.Series[Any]") -> str:
-    """Give an SVG: the shares of the values in the reference and in the day."""
-    sides = {"reference": usual.dropna(), "day": current.dropna()}
-    numbers = all(map(pd.api.types.is_float_dtype, (usual, current)))
-    with mpl.rc_context(report.STYLE):
-        figure = Figure(figsize=(5, 3), layout="constrained")
-        axes = figure.subplots()
-        if numbers and all(map(len, sides.values())):
-            both = pd.concat(sides.values())
-            edges = pd.cut(both, 30, retbins=True)[1]
-            for side, values in sides.items():
-                weights = [1 / len(values)] * len(values)
-                axes.hist(values, edges, weights=weights, alpha=0.5, label=side)
+def picture(name: str, usual: Column, current: Column) -> str:
+    """Return an SVG: the shares of the finite values in the reference and in the day."""
+
+    def plot(axes: Axes) -> None:
+        sides = {"reference": finite(usual).dropna(), "day": finite(current).dropna()}
+        numbers = all(map(_is_number, sides.values()))
+        if numbers and pd.concat(sides.values()).nunique() > BARS:
+            values = {side: column.to_numpy(float) for side, column in sides.items()}
+            edges = np.histogram_bin_edges(np.concatenate([*values.values()]), BINS)
+            for side, found in values.items():
+                weights = np.full(len(found), 1 / max(len(found), 1))
+                axes.hist(found, edges.tolist(), weights=weights, alpha=0.5, label=side)
         else:
             shares = pd.DataFrame(
                 {
-                    side: values.astype(str).value_counts(normalize=True)
-                    for side, values in sides.items()
+                    side: (column if numbers else texts(column)).value_counts(normalize=True)
+                    for side, column in sides.items()
                 }
-            ).fillna(0)
-            shares = shares.nlargest(20, ["reference", "day"]).sort_index()
-            places = range(len(shares))
-            axes.bar(
-                [p - 0.2 for p in places], shares["reference"], 0.4, alpha=0.5, label="reference"
-            )
-            axes.bar([p + 0.2 for p in places], shares["day"], 0.4, alpha=0.5, label="day")
-            axes.set_xticks([*places], [label[:12] for label in shares.index], rotation=90)
-        axes.set_title(name)
+            ).fillna(0.0)
+            shares = shares.loc[shares.sum(axis=1).nlargest(BARS).index].sort_index()
+            places = np.arange(len(shares))
+            for place, side in zip((-0.2, 0.2), sides, strict=True):
+                axes.bar(places + place, shares[side].astype(float), 0.4, alpha=0.5, label=side)
+            labels = [report.label(value, 12) for value in shares.index]
+            axes.set_xticks(places, labels, rotation=90)
         axes.legend(loc="upper right")
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    svg = stream.getvalue()
-    return svg[svg.index("<svg") :]
+
+    return report.draw(name, (5, 3), plot)
+
+
+def _is_number(column: Column) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)

@@ -37,7 +37,7 @@ def run() -> None:
     digest, text = files.digest(files.MODEL), card(verdict)
     same = {"model_digest": digest, "code_digest": files.digest(_code())}
     judged = {"data_digest": files.digest(files.DATASET), "gate": "passed"}
-    run_id = tracking.record(gate="passed")
+    run_id = tracking.record(gate="passed", test_rows=dataset.judged_on())
     with tracking.connected() as client:
         version = _find(client, same) or _create(client, run_id, {**tracking.origin(), **same})
         # A model that is found was judged anew, perhaps on other rows.
@@ -123,7 +123,7 @@ def card(verdict: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = report.number
+    environment.filters |= {"number": report.number, "cell": report.cell}
     rules = params.section("gate", gate.Params)
     splits = {name: tables.read(files.DATASET / f"{name}.parquet") for name in dataset.SPLITS}
     scores = files.read_json(files.METRICS)

@@ -1,24 +1,36 @@
-"""The evaluation as one HTML page that needs nothing beside it."""
+"""HTML pages that need nothing beside them, and the pictures on them, whatever the values are."""
 
 import io
-from collections.abc import Mapping
+import math
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any
 
 import jinja2
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Text stays text, and the same curves give the same bytes.
+from . import tables
+
+# Text stays text, also with a `$` in it, and the same curves give the same bytes.
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.3,
 }
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""Characters that neither UTF-8 nor a browser takes, or that fonts cannot measure."""
+LABEL = 40
+BARS = 24
 
 
 def render(
@@ -28,15 +40,10 @@ def render(
     effects: Mapping[str, pd.DataFrame],
     rows: pd.DataFrame,
 ) -> str:
-    """Give the page: metrics beside the baselines', curves, what moves the predictions, slices."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__, "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["number"] = number
+    """Return the page: metrics beside the baselines', curves, effects of the features, slices."""
     when = rows["event_timestamp"]
-    return environment.get_template("report.html.j2").render(
+    return page(
+        "report.html.j2",
         metrics=names(scores),
         models={"model": scores, **scores["baselines"]},
         slices=slices,
@@ -51,13 +58,24 @@ def render(
     )
 
 
+def page(template: str, **values: Any) -> str:
+    """Render a template of this folder."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__, "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["number"] = number
+    return printable(environment.get_template(template).render(**values))
+
+
 def names(scores: Mapping[str, Any]) -> list[str]:
-    """Give the metrics' names, in order; what is no fraction is a count."""
+    """Return the metrics' names, in order; what is no fraction is a count."""
     return sorted(name for name, value in scores.items() if isinstance(value, float))
 
 
 def table(scores: Mapping[str, Any]) -> str:
-    """Give the metrics for a terminal, a line each, those of the baselines beside the model's."""
+    """Return the metrics for a terminal, one per line, the baselines' beside the model's."""
     models = {"model": scores, **scores["baselines"]}
     lines = [["", *models]]
     for name in names(scores):
@@ -70,34 +88,67 @@ def table(scores: Mapping[str, Any]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Give four decimals; nothing for a metric that is not there."""
-    return "" if value is None else f"{value:,.4f}"
+    """Return four decimals; nothing for a metric that is missing or not finite."""
+    return f"{value:,.4f}" if value is not None and math.isfinite(value) else ""
+
+
+def printable(text: str) -> str:
+    """Return the text with a replacement for each character that cannot be written or shown."""
+    return UNPRINTABLE.sub("\ufffd", text)
+
+
+def label(value: object, most: int = LABEL) -> str:
+    """Return any value as one line of printable characters, at most so many."""
+    text = " ".join(printable(str(value)).split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def cell(value: object) -> str:
+    """Return any value as text of a Markdown table's cell."""
+    return re.sub(r"([\\|`*<])", r"\\\1", label(value, 500))
 
 
 def picture(name: str, curve: pd.DataFrame) -> str:
-    """Give an SVG: lines over the first column, or bars of the second where the first is words."""
-    x, *lines = curve.columns
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5, 4), layout="constrained")
-        axes = figure.subplots()
-        if pd.api.types.is_numeric_dtype(curve[x]) or _is_time(curve[x]):
-            for line in lines:
-                marker = "o" if len(curve) <= 24 else None
-                axes.plot(curve[x], curve[line], marker=marker, label=_words(line))
-            axes.set_xlabel(_words(x))
+    """Draw lines over the first column, or bars of the second where the first is words."""
+    x = curve.iloc[:, 0]
+    lines = [(_words(title), curve.iloc[:, place]) for place, title in enumerate(curve)][1:]
+
+    def plot(axes: Axes) -> None:
+        if pd.api.types.is_numeric_dtype(x) or _is_time(x):
+            marker = "o" if len(curve) <= BARS else None
+            for title, line in lines:
+                axes.plot(tables.finite(x), tables.finite(line), marker=marker, label=title)
+            axes.set_xlabel(_words(x.name))
             if len(lines) == 1:
-                axes.set_ylabel(_words(lines[0]))
+                axes.set_ylabel(lines[0][0])
             else:
                 axes.legend()
-            if _is_time(curve[x]):
+            if _is_time(x):
                 axes.tick_params(axis="x", rotation=30)
         else:
-            shown = curve.head(24).iloc[::-1]
-            axes.barh(shown[x].astype(str), shown[lines[0]])
-            axes.set_xlabel(_words(lines[0]))
-        axes.set_title(_words(name))
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+            title, line = lines[0]
+            places = range(min(len(curve), BARS))
+            axes.barh([-place for place in places], tables.finite(line).head(BARS))
+            axes.set_yticks([-place for place in places], [label(word) for word in x.head(BARS)])
+            axes.set_xlabel(title)
+
+    return draw(_words(name), (5, 4), plot)
+
+
+def draw(name: str, size: tuple[float, float], plot: Callable[[Axes], None]) -> str:
+    """Return an SVG of what `plot` puts on the axes, or a line that says why there is none."""
+    stream = io.StringIO()
+    try:
+        with mpl.rc_context(STYLE), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the font here lacks, the browser's may have
+            figure = Figure(figsize=size, layout="constrained")
+            axes = figure.subplots()
+            axes.set_title(label(name))
+            plot(axes)
+            figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    except Exception as error:  # a picture less is no reason to have no page
+        reason = label(f"{type(error).__name__}: {error}", 200)
+        return f"<p>{escape(label(name))} cannot be drawn: {escape(reason)}</p>"
     svg = stream.getvalue()
     return svg[svg.index("<svg") :]
 
@@ -106,5 +157,5 @@ def _is_time(column: "pd.Series[Any]") -> bool:
     return pd.api.types.is_datetime64_any_dtype(column)
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _words(name: object) -> str:
+    return label(str(name).replace("_", " "))

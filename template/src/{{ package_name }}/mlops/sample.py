@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from . import files, params, report
+from . import dataset, files, params, report
 from .errors import Problem
 from .git import ask, git, top
 from .scratch import environment, scratch
@@ -72,19 +72,24 @@ def scores(root: Path, values: Mapping[str, Any], cache: Path) -> dict[str, Any]
         if subprocess.run(command, env=env, check=False).returncode:
             return None
         found: dict[str, Any] = files.read_json(files.METRICS)
-        return found
+        return found | {"judged_on": dataset.judged_on()}
 
 
 def page(base: str, before: Mapping[str, Any] | None, after: Mapping[str, Any], less: bool) -> str:
     """The comparison as Markdown."""
     lines = [TITLE, "", f"| metric | {base} | here | change |", "| --- | ---: | ---: | ---: |"]
+    same = before is None or before.get("judged_on") == after.get("judged_on")
     for name in sorted({*report.names(before or {}), *report.names(after)}):
         old, new = (before or {}).get(name), after.get(name)
-        change = f"{new - old:+,.4f}" if old is not None and new is not None else ""
-        lines.append(f"| {name} | {report.number(old)} | {report.number(new)} | {change} |")
+        change = f"{new - old:+,.4f}" if old is not None and new is not None and same else ""
+        lines.append(
+            f"| {report.cell(name)} | {report.number(old)} | {report.number(new)} | {change} |"
+        )
     lines += ["", f"On {after['rows']:,} test rows."]
     if not less:
         lines.append(f"They are all there are: {params.FILE} has no section `sample`.")
+    if before and not same:
+        lines.append(f"{base} has {before['rows']:,} other test rows: the metrics do not compare.")
     if before is None:
         lines.append(f"{base} has no pipeline that runs with today's parameters and libraries.")
     lines.append("The gate judges the training on all rows, not this.")

@@ -227,6 +227,18 @@ def _title(schema: type[DataFrameModel], name: str) -> str:
     return f"{name} breaks the schema {schema.__name__} (src/…/schema.py):"
 
 
+def finite(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return the column with its infinite values as missing ones."""
+    if not pd.api.types.is_float_dtype(column):
+        return column
+    return column.mask(np.isinf(column.to_numpy(float, na_value=np.nan)))
+
+
+def texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return each value as text; pandas' own way refuses bytes that are no UTF-8."""
+    return pd.Series([str(value) for value in column], column.index, dtype=object)
+
+
 def _explain(
     table: pd.DataFrame, failures: pd.DataFrame, schema: type[DataFrameModel], name: str
 ) -> str:

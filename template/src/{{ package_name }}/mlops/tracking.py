@@ -4,6 +4,7 @@ A stage that DVC skips needs to hand no run id on, and doing a thing twice chang
 """
 
 import os
+import posixpath
 import re
 import time
 import warnings
@@ -116,10 +117,15 @@ def log(client: Any, run: str, metrics: Sequence[Any]) -> None:
 
 
 def metric(name: str, value: float, step: int = 0) -> Any:
-    """Give a metric of MLflow's; a name that it does not take, as `recall@10`, is recall_10."""
+    """Give a metric of MLflow's; a name that it does not take, as `recall@10`, is recall_10.
+
+    It takes no name of over 250 characters, nor one that is not short as a path, as `a//b`.
+    """
     from mlflow.entities import Metric
 
-    known_as = re.sub(r"[^\w\-./ ]", "_", name)
+    known_as = re.sub(r"[^\w\-./ ]", "_", name)[:250]
+    if known_as.startswith(("/", "..")) or posixpath.normpath(known_as) != known_as:
+        known_as = re.sub(r"[./]", "_", known_as) or "_"
     return Metric(known_as, float(value), timestamp=int(time.time() * 1000), step=step)
 
 

@@ -7,6 +7,7 @@ so many would exceed, by Hill's estimate of the tail. A column with rare extreme
 a wide bound, and one that is steady a narrow one.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -15,7 +16,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from .distances import Column, Measure, finite, measures
+from .distances import Column, Measure, measures
+from .tables import finite
 
 FEWEST = 10
 """Parts that tell what is usual; where there are fewer days, the reference is cut into so many."""
@@ -76,9 +78,14 @@ class Finding:
     distance: float | None
     bound: float
     missing: float
+    """The share of values that are missing or infinite."""
     usually_missing: float
     moved: str
     """What is wrong, or nothing."""
+    infinite: float = 0.0
+    """The share of infinite values, which are of those missing."""
+    unjudged: str = ""
+    """Why there is no distance, where the values are to blame."""
 
 
 def parts(when: Column, rows: int, days: int = 1) -> list[Part]:
@@ -101,6 +108,7 @@ def draws(total: int, rows: int) -> list[Part]:
     return [random.choice(total, rows) for _ in range(DRAWS)]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def views(
     reference: pd.DataFrame, own: list[Part], rows: int, limits: Thresholds
 ) -> dict[str, View]:
@@ -133,25 +141,37 @@ def views(
     return {name: view(*each) for name, each in found.items()}
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def compare(
     usual: dict[str, View], current: pd.DataFrame, limits: Thresholds
 ) -> dict[str, Finding]:
     """Hold the columns of `current` against what is usual of them."""
-    return {name: _held(view, finite(current[view.column]), limits) for name, view in usual.items()}
+    return {name: _held(view, current[view.column], limits) for name, view in usual.items()}
 
 
-def _held(usual: View, current: Column, limits: Thresholds) -> Finding:
+def _held(usual: View, column: Column, limits: Thresholds) -> Finding:
+    current = finite(column)
     missing, broken = float(current.isna().mean()), ""
+    infinite = missing - float(column.isna().mean())
     if len(current) >= limits.min_rows:
         if missing == 1 and usual.always:
             broken = "has no value in any row"
         elif abs(missing - usual.missing) > usual.missing_bound:
-            broken = f"is missing in {missing:.1%} of the rows, usually in {usual.missing:.1%}"
-    enough = current.notna().sum() >= limits.min_rows
-    distance = usual.measure(current) if enough else None
+            of_these = f" (in {infinite:.1%} infinite)" if infinite else ""
+            broken = (
+                f"is missing in {missing:.1%} of the rows{of_these}, usually in {usual.missing:.1%}"
+            )
+    distance, unjudged = None, ""
+    if current.notna().sum() >= limits.min_rows:
+        try:
+            distance = usual.measure(current)
+        except Exception as error:  # values of another kind than the reference's, above all
+            unjudged = f"{type(error).__name__}: {error}"[:200]
+    if distance is not None and not math.isfinite(distance + usual.bound):
+        distance, unjudged = None, "its values are too large to compare"
     far = distance is not None and distance > usual.bound
     moved = broken or (f"is {distance:.2f} away, over {usual.bound:.2f}" if far else "")
-    return Finding(distance, usual.bound, missing, usual.missing, moved)
+    return Finding(distance, usual.bound, missing, usual.missing, moved, infinite, unjudged)
 
 
 def _exceeded(far: Sequence[float], rare: float, least: float) -> float:

@@ -16,7 +16,9 @@ SECONDS = 30
 
 @st.cache_data(ttl=SECONDS, show_spinner="Asking MLflow")
 def runs() -> pd.DataFrame:
-    """Give a row a model, the latest first; the column `version` is empty where none was made.
+    """Return one row per model, the latest first; `version` is empty where none was registered.
+
+    Models with the same `data` were judged on the same test rows: only their metrics compare.
 
     Raises:
         Problem: no model has been recorded yet.
@@ -26,11 +28,11 @@ def runs() -> pd.DataFrame:
         versions = _versions(client)
     if not made:
         raise Problem("no model has been trained yet: type `make pipeline`")
-    rows = [_row(run, *versions.get(run.info.run_id, ("", []))) for run in made]
+    rows = [_row(run, *versions.get(run.info.run_id, ("", [], ""))) for run in made]
     return pd.DataFrame(rows).sort_values("trained", ascending=False, ignore_index=True)
 
 
-def _row(run: Any, version: str, aliases: list[str]) -> dict[str, Any]:
+def _row(run: Any, version: str, aliases: list[str], data: str) -> dict[str, Any]:
     tags = run.data.tags
     return {
         "version": version,
@@ -39,20 +41,29 @@ def _row(run: Any, version: str, aliases: list[str]) -> dict[str, Any]:
         "gate": tags.get("gate", "not reached"),
         "commit": tags.get("git_sha", "")[:12],
         "engine": tags.get("engine", ""),
+        # An older platform tagged its versions alone, and by the whole dataset.
+        "data": tags.get("test_rows") or data or run.info.run_id,
         "run": run.info.run_id,
         **run.data.metrics,
     }
 
 
-def _versions(client: Any) -> dict[str, tuple[str, list[str]]]:
-    """Version and aliases, by run."""
+def _versions(client: Any) -> dict[str, tuple[str, list[str], str]]:
+    """Version, aliases and the dataset's digest, by run."""
     name = settings().model_name
     found = client.search_model_versions(f"name = '{name}'")
     aliases: dict[str, list[str]] = {str(item.version): [] for item in found}
     if found:
         for alias, version in client.get_registered_model(name).aliases.items():
             aliases[str(version)].append(alias)
-    return {item.run_id: (str(item.version), sorted(aliases[str(item.version)])) for item in found}
+    return {
+        item.run_id: (
+            str(item.version),
+            sorted(aliases[str(item.version)]),
+            item.tags.get("data_digest", ""),
+        )
+        for item in found
+    }
 
 
 @st.cache_data(show_spinner="Fetching the gate's verdicts", ttl=SECONDS)

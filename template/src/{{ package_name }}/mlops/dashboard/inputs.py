@@ -1,12 +1,15 @@
 """A widget for each of the model's inputs, by the schema that it was registered with."""
 
+import math
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from pandera.api.pandas.components import Column
 
+from .. import tables
 from . import model
+from .text import plain
 
 ACROSS = 2
 WORDS = 200
@@ -31,7 +34,7 @@ def edit(row: pd.Series, rows: pd.DataFrame, key: str) -> dict[str, Any]:
 
 
 def _widget(column: Column, given: Any, seen: pd.Series, key: str) -> Any:
-    label, help_ = str(column.name), column.description
+    label, help_ = plain(column.name), column.description
     if allowed := _rule(column, "isin", "allowed_values"):
         options = [*allowed, *([None] if column.nullable else [])]
         return st.selectbox(label, options, options.index(given), key=key, help=help_)
@@ -51,7 +54,7 @@ def _number(column: Column, given: Any, seen: pd.Series, key: str) -> Any:
     kind = int if whole else float
     least = _rule(column, "greater_than_or_equal_to", "min_value")
     most = _rule(column, "less_than_or_equal_to", "max_value")
-    value = None if given is None else kind(given)
+    value = None if given is None or not math.isfinite(given) else kind(given)
     if (
         column.nullable
     ):  # a number that a widget begins with cannot be cleared; one of the state can
@@ -59,7 +62,7 @@ def _number(column: Column, given: Any, seen: pd.Series, key: str) -> Any:
         value = None
     draw: Any = st.number_input  # its types tell whole numbers from others
     return draw(
-        str(column.name),
+        plain(column.name),
         value=value,
         min_value=None if least is None else kind(least),
         max_value=None if most is None else kind(most),
@@ -79,8 +82,8 @@ def _rule(column: Column, check: str, argument: str) -> Any:
 
 def _step(seen: pd.Series) -> float:
     """A power of ten, about a tenth of what the values spread over."""
-    spread = seen.std()
-    return float(f"1e{f'{spread:e}'.split('e')[1]}") if spread > 0 else 1.0
+    spread = tables.finite(seen).std()
+    return float(f"1e{f'{spread:e}'.split('e')[1]}") if 0 < spread < math.inf else 1.0
 
 
 def _words(seen: pd.Series) -> list[str]:

@@ -7,11 +7,12 @@ import streamlit as st
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from ... import contract, delta
+from ... import contract, delta, tables
 from ...errors import Problem
 from ...settings import settings
 from .. import charts
 from ..history import SECONDS
+from ..text import words
 
 TITLE, ICON, PLACE = "Batches", ":material/event_available:", 3
 
@@ -30,7 +31,7 @@ def show() -> None:
     areas = st.columns(2)
     for number, (name, chart) in enumerate(drawn.items()):
         with areas[number % 2]:
-            st.subheader(name.replace("_", " ").capitalize())
+            st.subheader(words(name.capitalize()))
             st.altair_chart(chart)
 
 
@@ -62,7 +63,7 @@ def _summary(table: str, day: str) -> tuple[int, list[str], dict[str, pd.DataFra
 def counts(values: pd.Series) -> pd.DataFrame:
     """Give the rows in each of the bins of a number, or of each of the most frequent values."""
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        rows, edges = np.histogram(values.dropna(), bins=BINS)
+        rows, edges = np.histogram(tables.finite(values).dropna().astype(float), bins=BINS)
         return pd.DataFrame({"from": edges[:-1], "to": edges[1:], "rows": rows})
-    found = values.astype(str).value_counts().head(VALUES)
+    found = tables.texts(values).value_counts().head(VALUES)
     return found.rename("rows").rename_axis("value").reset_index()

@@ -1,5 +1,6 @@
 """Why the model says what it says of a row, and what it would say of another."""
 
+import math
 import random
 from typing import Any
 
@@ -7,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from .. import charts, inputs, model, rows
+from ..text import words
 
 TITLE, ICON, PLACE = "Explain and what-if", ":material/tune:", 2
 
@@ -61,15 +63,15 @@ def _predictions(predictions: pd.DataFrame) -> None:
     areas = st.columns(max(3, predictions.shape[1]))
     for area, name in zip(areas, map(str, predictions), strict=False):
         first, last = predictions[name].iloc[0], predictions[name].iloc[-1]
-        label, delta = name.replace("_", " "), _difference(first, last)
-        area.metric(label, _text(last), delta, delta_color="off")
+        delta = _difference(first, last)
+        area.metric(words(name), _text(last), delta, delta_color="off")
 
 
 def _difference(before: Any, after: Any) -> str | None:
-    if before == after:
+    if before == after or (pd.isna(before) and pd.isna(after)):
         return None
     if pd.api.types.is_number(after) and not isinstance(after, bool):
-        return f"{after - before:+.4g}"
+        return f"{after - before:+.4g}" if math.isfinite(after - before) else f"was {_text(before)}"
     return f"was {_text(before)}"
 
 

@@ -5,10 +5,11 @@ import streamlit as st
 
 from ... import tracking
 from .. import charts, history
+from ..text import words
 
 TITLE, ICON, PLACE = "Versions", ":material/timeline:", 1
 
-ABOUT = ["version", "aliases", "trained", "gate", "commit", "engine"]
+ABOUT = ["version", "aliases", "trained", "gate", "commit", "engine", "data"]
 ACROSS = 6
 
 
@@ -18,18 +19,39 @@ def show() -> None:
     names = [name for name in map(str, runs) if _is_metric(runs, name)]
     _champion(runs, names)
     st.subheader("Over time")
-    chosen = st.selectbox("Metric", names)
-    st.altair_chart(charts.over_time(_with_baselines(runs, str(chosen)), str(chosen)))
+    alike = _judged_alike(runs)
+    chosen = st.selectbox("Metric", [name for name in names if alike[name].notna().any()])
+    st.altair_chart(charts.over_time(_with_baselines(alike, str(chosen)), str(chosen)))
     st.subheader("Every model that reached the gate")
     st.dataframe(
-        runs[[*ABOUT, *names]],
+        runs.assign(data=runs["data"].str[:8])[[*ABOUT, *names]],
         hide_index=True,
         column_config={
             "trained": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+            "data": st.column_config.TextColumn(
+                "test rows", help="The metrics of models compare where this is the same."
+            ),
             **{name: st.column_config.NumberColumn(format="%.4f") for name in names},
         },
     )
     _verdicts(runs)
+
+
+def _judged_alike(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the models that were judged on the same test rows: the latest's, or those chosen."""
+    titles = {
+        str(data): f"{part['rows'].iloc[0]:,.0f} rows of {_versions(part)}"
+        for data, part in runs.groupby("data", sort=False)
+    }
+    if len(titles) == 1:
+        return runs
+    data = st.selectbox("Judged on", [*titles], format_func=titles.__getitem__)
+    return runs[runs["data"] == data]
+
+
+def _versions(runs: pd.DataFrame) -> str:
+    registered = [version for version in runs["version"] if version]
+    return f"version {', '.join(registered)}" if registered else "models not registered"
 
 
 def _is_metric(runs: pd.DataFrame, name: str) -> bool:
@@ -44,12 +66,20 @@ def _champion(runs: pd.DataFrame, names: list[str]) -> None:
     if at.empty:
         st.info("No model has passed the gate yet: see below which rule it broke.")
         return
-    now, older = registered.loc[at[0]], registered.loc[at[0] + 1 :].head(1)
-    than = f", and the difference to version {older['version'].iloc[0]}" if len(older) else ""
-    st.caption(f"Version {now['version']} is the champion. Its metrics{than}:")
-    for area, name in zip(st.columns(min(len(names), ACROSS)), names, strict=False):
-        delta = f"{now[name] - older[name].iloc[0]:+.4f}" if len(older) else None
-        area.metric(name.replace("_", " "), f"{now[name]:.4f}", delta, delta_color="off")
+    now = registered.loc[at[0]]
+    before = registered.loc[at[0] + 1 :]
+    older = before[before["data"] == now["data"]].head(1)
+    than = "."
+    if len(older):
+        than = f", and the difference to version {older['version'].iloc[0]}:"
+    elif len(before):
+        than = "; no version before it was judged on the same test rows."
+    st.caption(f"Version {now['version']} is the champion. Its metrics{than}")
+    shown = [name for name in names if pd.notna(now[name])]
+    for area, name in zip(st.columns(ACROSS), shown, strict=False):
+        known = len(older) and pd.notna(older[name].iloc[0])
+        delta = f"{now[name] - older[name].iloc[0]:+.4f}" if known else None
+        area.metric(words(name), f"{now[name]:.4f}", delta, delta_color="off")
 
 
 def _has_champion(aliases: list[str]) -> bool:
