@@ -28,6 +28,10 @@ def create(folder: Path, answers: dict[str, Any], *, ask: bool, ref: str | None 
 
 
 def _commit(folder: Path) -> None:
+    """Give the folder a git repository, unless it is part of one already."""
+    inside = git(folder, "rev-parse", "--show-toplevel", check=False)
+    if inside and not git(folder, "check-ignore", ".", check=False):
+        return
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "add", "--all")
     try:
@@ -58,7 +62,9 @@ def main() -> int:
     except KeyboardInterrupt:
         print(f"make new: stopped; look into {given.folder} before you try again", file=sys.stderr)
         return 130
-    print(f"\n{given.folder} is a git repository. What to type next:\n")
+    own = (given.folder / ".git").exists()
+    made = "is a git repository" if own else "is part of the git repository around it: commit it"
+    print(f"\n{given.folder} {made}. What to type next:\n")
     print(f"    cd {given.folder}\n    make setup pipeline    # about two minutes the first time")
     print("    make help")
     return 0

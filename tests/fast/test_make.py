@@ -73,3 +73,23 @@ def test_variables_of_uv_that_a_person_has_do_no_harm(
     assert f"UV_PROJECT_ENVIRONMENT={elsewhere}/engine" in asked
     assert f"MLOPS_BIN={elsewhere}/bin" in asked
     assert not (repo / ".venv").exists()
+
+
+def test_lint_and_format_look_at_the_same_notebooks(
+    render: Callable[..., Path], tmp_path: Path
+) -> None:
+    """In folders and files that nbdev by itself passes over, too; only a leading dot hides one."""
+    repo, book = render({}), "notebooks/_drafts/a b.ipynb"
+    (repo / book).parent.mkdir()
+    (repo / "notebooks/explore.ipynb").rename(repo / book)
+    (repo / "notebooks/.hidden.ipynb").touch()
+    (tmp_path / "uv").write_text(UV)
+    (tmp_path / "uv").chmod(0o755)
+    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for target in ("format", "lint"):
+        subprocess.run(["make", target], cwd=repo, env=env, capture_output=True, check=False)
+    asked = (repo / "asked").read_text().splitlines()
+    assert [line.split("nbdev-clean ")[1] for line in asked if "nbdev-clean" in line] == [
+        f"--fname {book}",
+        f"--disp --fname {book}",
+    ]

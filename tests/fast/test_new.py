@@ -39,6 +39,17 @@ def test_a_new_repo_is_committed(new: New, tmp_path: Path, git: Callable[..., st
     assert "make setup pipeline" in done.stdout
 
 
+def test_a_folder_of_a_larger_repository_stays_part_of_it(
+    new: New, tmp_path: Path, git: Callable[..., str]
+) -> None:
+    """Unless that one ignores it."""
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / ".gitignore").write_text("/own/\n")
+    for name, own in (("part", False), ("own", True)):
+        assert new(tmp_path / name).returncode == 0
+        assert (tmp_path / name / ".git").exists() == own
+
+
 def test_updates_come_from_where_the_checkout_came_from(
     new: New, tmp_path: Path, root: Path
 ) -> None:

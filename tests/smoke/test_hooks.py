@@ -86,15 +86,3 @@ def test_a_new_worktree_says_make_setup(team: Repo, git: Callable[..., str]) -> 
     # Where uv keeps the environment elsewhere, the hooks look there.
     env = team.env | {"UV_PROJECT_ENVIRONMENT": str(team.folder / ".venv")}
     assert _commit(replace(team, folder=other, env=env), "k.txt", "k\n")[0] == 0
-
-
-def test_format_mends_what_lint_refuses_of_notebooks(team: Repo) -> None:
-    """In folders and files that nbdev by itself passes over, too; only a leading dot hides one."""
-    clean = (team.folder / NOTEBOOK).read_text()
-    names = ["notebooks/_drafts/a b.ipynb", "notebooks/_c.ipynb"]
-    for name in names:
-        (team.folder / name).parent.mkdir(exist_ok=True)
-        (team.folder / name).write_text(clean.replace('"outputs": []', OUTPUT, 1))
-    assert team.run("make", "format").code == 0
-    for name in names:
-        assert (team.folder / name).read_text() == clean
