@@ -25,6 +25,7 @@ def main(package: str, port: int) -> None:
         predict=predict,
         lookups=SimpleNamespace(online=importlib.import_module(f"{serving}.online").Online()),
         log=importlib.import_module(f"{serving}.log").Log(None, "0"),
+        derivation=None,
     )
     made = app.routes(constant, {"name": "constant", "version": "0", "digest": ""})
     server.serve(made, server.listen("127.0.0.1", port))

@@ -121,7 +121,7 @@ def trained(
 
 def _split(mlops: Any, raw: dict[str, pd.DataFrame]) -> dict[str, str]:
     features = mlops("contract").features()
-    examples = features.examples(raw, mlops("params").section("features", features.Params))
+    examples = mlops("features").examples(raw, mlops("params").section("features", features.Params))
     days = examples["event_timestamp"].quantile([0.6, 0.8]).dt.date.astype(str)
     return dict(zip(("valid_from", "test_from"), days, strict=True))
 

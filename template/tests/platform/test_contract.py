@@ -5,6 +5,7 @@ Nothing is assumed beyond mlops/contract.py: the same tests hold for every kind 
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,24 +35,18 @@ def test_the_join_takes_the_latest_row_that_was_known(
     """Feast's join against a loop over 1,000 rows in pandas."""
     features = mlops("contract").features()
     values = mlops("params").section("features", features.Params)
-    examples = features.examples(raw, values)
+    examples = mlops("features").examples(raw, values)
     rows = examples.sample(min(SAMPLED, len(examples)), random_state=0).reset_index(drop=True)
     with mlops("store").opened() as store:
         joined = mlops("store").join(store, rows)
-        views = [
-            store.get_feature_view(projection.name)
-            for projection in mlops("store").service(store).feature_view_projections
-        ]
-    assert views
-    for view in views:
-        source = pd.read_parquet(Path("feature_repo", view.batch_source.path))
-        names = [field.name for field in view.features]
-        by_key = dict(tuple(source.groupby(view.join_keys)))
-        expected = [
-            _latest(by_key, row, view.join_keys, view.ttl, names) for _, row in rows.iterrows()
-        ]
-        wanted = pd.DataFrame(expected, columns=names, dtype=object)
-        pd.testing.assert_frame_equal(_plain(joined[names]), _plain(wanted))
+        views = mlops("projections").of(store, mlops("store").service(store)).views
+    for one in (view for view in views if view.keys):
+        source = pd.read_parquet(Path("feature_repo", one.view.batch_source.path))
+        names, columns = [field.name for field in one.fields.values()], [*one.keys.values()]
+        by_key = dict(tuple(source.groupby([*one.keys])))
+        expected = [_latest(by_key, row, columns, one.ttl, names) for _, row in rows.iterrows()]
+        wanted = pd.DataFrame(expected, columns=[*one.fields], dtype=object)
+        pd.testing.assert_frame_equal(_plain(joined[[*one.fields]]), _plain(wanted))
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
@@ -84,7 +79,7 @@ def test_the_order_of_examples_survives_the_join(
     mlops: Any, dataset: dict[str, pd.DataFrame], raw: dict[str, pd.DataFrame]
 ) -> None:
     features = mlops("contract").features()
-    examples = features.examples(raw, mlops("params").section("features", features.Params))
+    examples = mlops("features").examples(raw, mlops("params").section("features", features.Params))
     rows = examples.iloc[::-1][["event_timestamp", *_keys(mlops)]].reset_index(drop=True)
     with mlops("store").opened() as store:
         joined = mlops("store").join(store, rows)
@@ -116,7 +111,7 @@ def test_columns_of_any_name_and_type_survive_the_join(
 
 def _keys(mlops: Any) -> list[str]:
     with mlops("store").opened() as store:
-        return sorted({key for view in store.list_feature_views() for key in view.join_keys})
+        return sorted(mlops("projections").of(store, mlops("store").service(store)).keys)
 
 
 def test_predictions_keep_the_schema_and_the_index(
@@ -164,6 +159,19 @@ def strange(
 ) -> pd.DataFrame:
     """Rows such as a model meets after its training."""
     return STRANGE[request.param](mlops("contract").schema(), _some(dataset))
+
+
+def test_what_is_derived_of_a_row_depends_on_no_other(
+    mlops: Any, raw: dict[str, pd.DataFrame]
+) -> None:
+    derive, contract = mlops("derive"), mlops("contract")
+    if (hook := derive.hook()) is None:
+        pytest.skip("features.py has no derive")
+    values = mlops("params").section("features", contract.features().Params)
+    rows = mlops("features").requests(raw, values).sample(20, random_state=0)
+    rows = rows.drop(columns=[*derive.Derivation(hook).columns])
+    alone = [derive.apply(rows.iloc[[place]], hook) for place in range(len(rows))]
+    pd.testing.assert_frame_equal(pd.concat(alone), derive.apply(rows, hook), check_exact=True)
 
 
 def test_a_row_alone_is_a_row_of_many_bit_for_bit(
@@ -241,7 +249,8 @@ def test_an_example_is_a_request_and_what_then_happened(
     if not hasattr(features, "requests"):
         pytest.skip("features.py has no requests: the examples are asked for")
     values = mlops("params").section("features", features.Params)
-    asked, examples = features.requests(raw, values), features.examples(raw, values)
+    asked = mlops("features").requests(raw, values)
+    examples = mlops("features").examples(raw, values)
     keys = [*asked]
     assert {*keys} < {*examples}
     found = examples[keys].merge(asked.drop_duplicates(), how="left", indicator="where")
@@ -257,14 +266,16 @@ def test_the_example_is_a_request_and_all_that_feast_has_may_be_missing(
     assert json.loads(json.dumps(request)) == request
     inputs = list(contract.schema().Features.to_schema().columns)
     with mlops("store").opened() as store:
-        views = mlops("store").service(store).feature_view_projections
-        served = {field.name for view in views for field in view.features}
+        model = mlops("projections").of(store, mlops("store").service(store))
+    served = {name for one in model.members for name in one.fields}
+    derivation = mlops("derive").Derivation(mlops("derive").hook())
     assert not served & set(request), "Feast gives these"
-    assert set(inputs) <= served | set(request)
+    derivation.check(served, model.keys)
     features = contract.features()
-    examples = features.examples(raw, mlops("params").section("features", features.Params))
+    examples = mlops("features").examples(raw, mlops("params").section("features", features.Params))
     assert set(request) <= {*examples, *_keys(mlops)}
-    rows = contract.schema().Features.validate(pd.DataFrame([request]).reindex(columns=inputs))
+    (whole,) = derivation.of([request], datetime.now(UTC))
+    rows = contract.schema().Features.validate(pd.DataFrame([whole]).reindex(columns=inputs))
     predictions = contract.model().predict(trained, rows)
     assert len(contract.schema().Predictions.validate(predictions)) == 1
 

@@ -211,6 +211,8 @@ def test_a_look_up_is_a_join(mlops: Any, repo: Callable[[str], Any], service: st
         {name: None if pd.isna(row[name]) else row[name] for name in reversed([*row])}
         for row in now.drop(columns="event_timestamp").to_dict("records")
     ]
+    kinds = {"airport": str, "dest": str, "hour": int, "distance": int}
+    assert online.keys == {name: kinds[name] for name in online.keys}
     for time in times:
         found = online.read(asked, time)
         wanted = expected[expected["event_timestamp"] == time]
@@ -245,6 +247,16 @@ def test_a_table_that_cannot_be_joined_is_named(
     with pytest.raises(mlops("errors").Problem, match=line) as raised:
         repo("features=[weather]", TABLES | {"weather": change(TABLES["weather"])})
     assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_view_taken_twice_under_one_name_is_named(mlops: Any, repo: Callable[..., Any]) -> None:
+    with pytest.raises(mlops("errors").Problem, match=r"takes weather twice.*with_name"):
+        repo("""
+            features=[
+                weather[["temp"]],
+                weather[["wind"]].with_join_key_map({"airport": "dest"}),
+            ]
+        """)
 
 
 def test_a_whole_number_that_is_missing_is_named(mlops: Any, repo: Callable[..., Any]) -> None:

@@ -27,7 +27,8 @@ def test_what_is_known_of_each_entity_is_the_latest(
     online = mlops("serving.online").Online()
     features = mlops("contract").features()
     tables = features.build(raw, mlops("features").section())
-    asked = features.examples(raw, mlops("features").section())[[*online.keys]].drop_duplicates()
+    asked = mlops("features").examples(raw, mlops("features").section())
+    asked = asked[[*online.keys]].drop_duplicates()
     compared = 0
     for table in tables.values():
         keys = [key for key in online.keys if key in table]
@@ -56,3 +57,21 @@ def test_an_engine_fills_no_file_of_its_own(
     finally:
         STORE.write_text(text)
     assert (tmp_path / "online.db").exists()
+
+
+def test_a_store_that_gives_other_features_than_the_join_is_named(
+    mlops: Any, materialize: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    online = mlops("serving.online").Online
+    read = online.read
+
+    def lie(self: Any, rows: Any, now: Any) -> Any:
+        name, *others = read(self, rows, now).items()
+        return {name[0]: [1e9] * len(rows), **dict(others)}
+
+    monkeypatch.setattr(online, "read", lie)
+    with pytest.raises(
+        mlops("errors").Problem, match=r"1000000000\.0 in the online store"
+    ) as raised:
+        materialize()
+    assert len(str(raised.value).splitlines()) == 1

@@ -115,7 +115,7 @@ def asked(mlops: Any, raw: dict[str, pd.DataFrame], now: datetime) -> pd.DataFra
     """A thousand requests of the sample, or all that it has, as if each were asked now."""
     features = mlops("contract").features()
     values = mlops("params").section("features", features.Params)
-    found: pd.DataFrame = mlops("contract").requests(raw, values)
+    found: pd.DataFrame = mlops("features").requests(raw, values)
     found = found.sample(min(ROWS, len(found)), random_state=0, ignore_index=True)
     return found.assign(event_timestamp=pd.Timestamp(now))
 
@@ -139,8 +139,9 @@ def _exact(rows: pd.DataFrame) -> list[dict[str, Any]]:
 def _inputs(mlops: Any, asked: pd.DataFrame) -> list[str]:
     online = mlops("serving.online").Online()
     columns = mlops("serving.requests").columns()
-    known = set(online.keys) | (set(columns) - set(online.ttl))
-    return [str(name) for name in asked if name in known]
+    derivation = mlops("derive").Derivation(mlops("derive").hook())
+    known = set(online.keys) | (set(columns) - set(online.ttl)) | {*derivation.example}
+    return [str(name) for name in asked if name in known - {*derivation.columns}]
 
 
 def _same(answer: httpx.Response, expected: pd.DataFrame) -> None:
@@ -165,6 +166,50 @@ def test_http_and_batch_give_the_same_numbers_to_the_last_bit(
     for number, answer in enumerate(answers):
         _same(answer, expected.iloc[[number]])
     assert service.metric("mlops_online_store_failures_total") == before
+
+
+def test_what_is_derived_no_client_sends(
+    mlops: Any,
+    trained: Any,
+    serve: Any,
+    fetched: Path,
+    asked: pd.DataFrame,
+    joined: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hook of the model's own code; the answers are the batch's to the last bit."""
+    contract, inputs = mlops("contract"), _inputs(mlops, asked)
+    name, example = next(each for each in inputs if each in contract.inputs()), contract.example()
+    if not example:
+        pytest.skip("schema.py has no EXAMPLE")
+    sent = asked[inputs].rename(columns={name: "as_sent"})
+    request = {"as_sent": example[name], **{n: v for n, v in example.items() if n != name}}
+    monkeypatch.setattr(contract, "example", lambda: request)
+    model = mlops("artifact").load(fetched, "mlops_champion")
+    model.derive = lambda: lambda rows: rows.assign(**{name: rows["as_sent"]})
+    service = serve(model=model)
+    service.predictor.try_out(request)
+    _same(service.predict(_exact(sent)), mlops("contract").model().predict(trained, joined))
+    (row,) = _exact(sent.head(1))
+    _same(service.predict([row]), mlops("contract").model().predict(trained, joined.head(1)))
+    assert service.predict([{**row, name: example[name]}]).status_code == 422
+    page = service.client.get("/openapi.json").json()["paths"]["/v1/predict"]["post"]
+    schema = page["requestBody"]["content"]["application/json"]["schema"]
+    assert {"as_sent"} < {*schema["properties"]["rows"]["items"]["properties"]} - {name}
+
+
+def test_a_request_that_cannot_be_whole_is_named_at_the_start(
+    mlops: Any, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, contract = serve(), mlops("contract")
+    if not (example := contract.example()):
+        pytest.skip("schema.py has no EXAMPLE")
+    name = next(iter(example))
+    less = {each: value for each, value in example.items() if each != name}
+    derivation = mlops("derive").Derivation(example=less)
+    online = service.predictor.lookups.online
+    with pytest.raises(mlops("errors").Problem, match=rf"EXAMPLE lacks {name}"):
+        derivation.check(online.ttl, online.keys)
 
 
 def test_a_feature_older_than_its_ttl_counts_as_missing(

@@ -51,6 +51,9 @@ class Features(Protocol):
     def examples(self, raw: Mapping[str, pd.DataFrame], params: Any) -> pd.DataFrame:
         """Give a row an example: entity keys, `event_timestamp`, request features, label."""
 
+    # It may have a `requests(raw, params)`, which gives the rows to predict, and a `derive(rows)`,
+    # which adds to what a client sends what follows from it; see `requests` below and derive.py.
+
 
 class Model(Protocol):
     """model.py: how to fit, predict and explain. What `train` gives is opaque to the platform.
@@ -219,6 +222,11 @@ def inputs() -> dict[str, Column]:
     """The columns of schema.Features."""
     found: dict[str, Column] = schema().Features.to_schema().columns
     return found
+
+
+def request_columns() -> dict[str, Column]:
+    """The columns of schema.Examples and schema.Features: the types of what a client may send."""
+    return {**schema().Examples.to_schema().columns, **inputs()}
 
 
 def kind(column: Column) -> type:

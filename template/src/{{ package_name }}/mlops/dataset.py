@@ -7,7 +7,7 @@ from typing import Self
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from . import contract, features, files, ingest, params, tables
+from . import contract, derive, features, files, ingest, params, tables
 from .errors import Problem
 
 SPLITS = ("train", "valid", "test")
@@ -30,10 +30,14 @@ class Params(BaseModel):
 
 def run() -> None:
     """features.examples → Feast's point-in-time join → data/dataset/{train,valid,test}.parquet."""
-    from . import store  # Feast takes seconds to import; the stages that only `read` go without
+    # Feast takes seconds to import; the stages that only `read` go without.
+    from . import projections, store
 
     schema, examples = contract.schema(), features.examples(ingest.read(), features.section())
     with store.opened() as feast:
+        model = projections.of(feast, store.service(feast))
+        served = [name for one in model.members for name in one.fields]
+        derive.Derivation(derive.hook()).check(served, model.keys)
         joined = store.join(feast, examples)
     columns = schema.Examples.to_schema().columns
     if tables.TIME not in columns:

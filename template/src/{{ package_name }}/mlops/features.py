@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import contract, files, ingest, params, tables
+from . import contract, derive, files, ingest, params, tables
 from .errors import Problem
 
 
@@ -33,7 +33,7 @@ def write(raw: Mapping[str, pd.DataFrame], values: Any, folder: Path) -> dict[st
 
 
 def examples(raw: Mapping[str, pd.DataFrame], values: Any) -> pd.DataFrame:
-    """Return the team's examples, their times in UTC.
+    """Return the team's examples, their times in UTC, with what features.derive adds.
 
     Raises:
         Problem: there are none.
@@ -41,11 +41,11 @@ def examples(raw: Mapping[str, pd.DataFrame], values: Any) -> pd.DataFrame:
     found = _taken(contract.features().examples(raw, values), "features.examples")
     if found.empty:
         raise Problem("features.examples gives no rows: see what data.load and its dates leave")
-    return found
+    return _derived(found)
 
 
 def requests(raw: Mapping[str, pd.DataFrame], values: Any) -> pd.DataFrame:
-    """Return the rows to predict, their times in UTC.
+    """Return the rows to predict, their times in UTC, with what features.derive adds.
 
     Raises:
         Problem: there are none, or one has no time, so that it belongs to no day.
@@ -55,7 +55,12 @@ def requests(raw: Mapping[str, pd.DataFrame], values: Any) -> pd.DataFrame:
         raise Problem("features.requests gives no rows: see what data.load and its dates leave")
     if missing := int(asked[tables.TIME].isna().sum()):
         raise Problem(f"features.requests: {missing:,} rows have no {tables.TIME}: leave them out")
-    return asked
+    return _derived(asked)
+
+
+def _derived(rows: pd.DataFrame) -> pd.DataFrame:
+    hook = derive.hook()
+    return _taken(derive.apply(rows, hook), "features.derive") if hook else rows
 
 
 def _taken(table: Any, source: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import contract, features, ingest, store
+from . import features, ingest, store
 from .errors import Problem
 from .serving.online import Online
 
@@ -29,7 +29,7 @@ def run(until: datetime | None = None) -> None:
             gives other features than the join.
     """
     raw, values, until = ingest.load(), features.section(), until or datetime.now(UTC)
-    online, asked = Online(), contract.requests(raw, values)
+    online, asked = Online(), features.requests(raw, values)
     with tempfile.TemporaryDirectory() as scratch:
         tables = features.write(raw, values, Path(scratch))
         ends = [table["event_timestamp"].max() for table in tables.values()]

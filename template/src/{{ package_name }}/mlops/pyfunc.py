@@ -9,7 +9,7 @@ import pandas as pd
 from pandera.api.pandas.components import Column
 from pandera.pandas import DataFrameModel
 
-from . import contract
+from . import contract, derive
 
 TYPES: Mapping[Any, str] = {
     np.dtype(bool): "boolean",
@@ -59,6 +59,10 @@ class Model:
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Give each feature's contribution to each prediction, a column a feature."""
         return self._team.explain(self._model, rows)
+
+    def derive(self) -> derive.Hook | None:
+        """Give the hook that adds to requests what the model was trained with, if there is one."""
+        return derive.hook()
 
     def row_predictor(self) -> contract.RowPredictor | None:
         """Give the team's faster way for one row, if it has one."""

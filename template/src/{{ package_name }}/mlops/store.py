@@ -64,9 +64,9 @@ def opened(sources: Path | None = None, *, online: bool = False) -> Iterator[Fea
         config.registry_config = {"path": f"{scratch}/registry.db", "cache_ttl_seconds": 0}
         store = FeatureStore(config=config, repo_path=str(folder))
         repo = deepcopy(parse_repo(folder))
+        _complete(repo, written)
         if sources:
             _redirect(repo, written, sources)
-        _complete(repo, written)
         store.apply(
             [
                 *repo.data_sources,
@@ -165,7 +165,7 @@ def fill(store: FeatureStore, until: datetime) -> None:
         source: Any = view.source
         rows = pd.read_parquet(source.path)
         when = pd.to_datetime(rows[source.timestamp_field], utc=True)
-        newest = rows.loc[[when[when <= until].idxmax()]]
+        newest = rows.loc[when[when <= until].sort_values().index[-1:]]
         keyed = store.registry.get_feature_view(view.name, store.project)
         get_provider(store.config).ingest_df(
             keyed, newest.assign(**{DUMMY_ENTITY_ID: DUMMY_ENTITY_VAL})

@@ -1,5 +1,6 @@
 """The model in production, fetched once a version, and run by the code it was registered with."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,3 +44,25 @@ def explain(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
     own = getattr(model, "explain", None)
     found: pd.DataFrame = own(rows) if own else model._team.explain(model._model, rows)
     return found
+
+
+def follow(
+    model: Any, before: Mapping[Any, Any], edited: dict[str, Any], asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return edited inputs with what the version's own code derives from them.
+
+    `asked` is what else is known of the row. An input that was edited itself stays as it is.
+    """
+    derive = getattr(model, "derive", lambda: None)()
+    if derive is None:
+        return edited
+    try:
+        was, now = (
+            derive(pd.DataFrame([{**asked, **row}])).iloc[0].to_dict() for row in (before, edited)
+        )
+    except KeyError:  # these rows have not all that it needs
+        return edited
+    return {
+        name: now[name] if value == before[name] and now[name] != was[name] else value
+        for name, value in edited.items()
+    }

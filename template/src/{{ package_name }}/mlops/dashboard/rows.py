@@ -1,6 +1,7 @@
 """Rows to explain: those that lie here, and those that the model in production was judged on."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -58,5 +59,15 @@ def _paths(source: str) -> list[Path]:
 
 @st.cache_resource(max_entries=len(SOURCES), show_spinner="Reading the rows")
 def _read(paths: list[Path], changed: float, version: str) -> pd.DataFrame:
+    return typed(_whole(paths))
+
+
+def asked(source: str, number: int) -> dict[str, Any]:
+    """Return all that is known of a row, by column."""
+    row = _whole(_paths(source)).loc[number]
+    return {str(name): value for name, value in row.items()}
+
+
+def _whole(paths: list[Path]) -> pd.DataFrame:
     rows = pd.concat([next(predict.groups(path)) for path in paths], ignore_index=True)
-    return typed(reference.split(rows)[0] if paths[0].name == reference.FILE else rows)
+    return reference.split(rows)[0] if paths[0].name == reference.FILE else rows

@@ -68,6 +68,8 @@ def _try_out(predictor: Predictor) -> None:
         predictor.try_out(example)
     except requests.Lacking:
         return
+    except Problem:
+        raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise Problem(f"the model cannot predict schema.EXAMPLE: {reason}") from error
@@ -80,7 +82,7 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
     that it has begun.
     """
     online = predictor.lookups.online
-    model = requests.body(online.ttl, online.keys)
+    model = requests.body(online.ttl, online.keys, predictor.derivation)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -16,7 +16,9 @@ from typing import Any
 
 import pandas as pd
 
+from .. import derive
 from ..contract import RowPredictor
+from ..derive import Derivation
 from . import metrics, requests
 from .log import Batch, Log
 from .lookups import Lookups
@@ -71,12 +73,16 @@ class Predictor:
     _pace: float = QUICK
     """Seconds that the last batch took in the model, a byte of it."""
     _one: RowPredictor | None = field(init=False)
+    derivation: Derivation = field(init=False)
+    """What the model's own code adds to requests."""
     _few: int = 8
     """Rows that cost less one by one, where the model can do that, than as a table."""
 
     def __post_init__(self) -> None:
         """Ask the model for its way for one row; one registered by older code has none."""
         self._one = getattr(self.model, "row_predictor", lambda: None)()
+        # A model that was registered before there was a hook is asked with what this one adds.
+        self.derivation = Derivation(getattr(self.model, "derive", derive.hook)() or derive.hook())
         seen = requests.columns()
         self.log.keys = [key for key in self.lookups.online.keys if key not in seen]
 
@@ -84,8 +90,11 @@ class Predictor:
         """Predict a row by both ways: all that they need is in memory, and which is when quicker.
 
         Raises:
+            Problem: the row lacks what neither Feast nor the model's own code adds.
             Lacking: an input is missing that has no default.
         """
+        self.derivation.check(self.lookups.online.ttl, self.lookups.online.keys)
+        (row,) = self._derived([row])[0]
         one, inputs = self._one, requests.complete(row, {})
         table = _seconds(lambda: records(self.model.predict(requests.frame([inputs]))))
         if one:
@@ -105,7 +114,8 @@ class Predictor:
         """
         soon = self._quick(size) and not self.lookups.lacking(rows)
         if soon and alone:
-            return self._call(rows, [request] * len(rows), [{}] * len(rows), size)
+            whole, took = self._derived(rows)
+            return self._call(whole, [request] * len(rows), [{}] * len(rows), size, took)
         lane = self._soon if soon else self._later
         if len(lane.waiting) >= ROOM:
             raise Overloaded
@@ -135,23 +145,39 @@ class Predictor:
                 one.answer.set_result(part)
 
     async def _answer(self, batch: list[_Waiting]) -> list[dict[str, Any]]:
-        rows = [row for one in batch for row in one.rows]
+        rows: Sequence[Row] = [row for one in batch for row in one.rows]
         names = [one.request for one in batch for _ in one.rows]
         size = sum(one.size for one in batch)
+        run = self._here if self._quick(size) else self._aside
+        rows, took = await run(self._derived, rows)
         served = await self.lookups.served(rows)
-        if self._quick(size):
-            return self._call(rows, names, served, size)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._model, self._call, rows, names, served, size)
+        answers: list[dict[str, Any]] = await run(self._call, rows, names, served, size, took)
+        return answers
+
+    async def _here(self, work: Callable[..., Any], *given: Any) -> Any:
+        return work(*given)
+
+    async def _aside(self, work: Callable[..., Any], *given: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._model, work, *given)
+
+    def _derived(self, rows: Sequence[Row]) -> tuple[Sequence[Row], float]:
+        """Add what the model's own code derives; and the seconds that it took."""
+        start = time.perf_counter()
+        return self.derivation.of(rows, self.lookups.now()), time.perf_counter() - start
 
     def _quick(self, size: int) -> bool:
         """Whether it is soon done, if it takes by its size what the last batch took."""
         return self._pace * size < QUICK
 
     def _call(
-        self, rows: Sequence[Row], names: Sequence[str], served: Sequence[Row], size: int
+        self,
+        rows: Sequence[Row],
+        names: Sequence[str],
+        served: Sequence[Row],
+        size: int,
+        before: float,
     ) -> list[dict[str, Any]]:
-        start = time.perf_counter()
+        start = time.perf_counter() - before
         inputs = [requests.complete(*both) for both in zip(rows, served, strict=True)]
         if self._one and len(rows) <= self._few:
             predictions = [self._one(row) for row in inputs]

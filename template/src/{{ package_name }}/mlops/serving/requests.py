@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import pandas as pd
 from pandera.api.pandas.components import Column
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
@@ -16,6 +15,7 @@ from pydantic_core import SchemaError
 
 from .. import contract
 from ..contract import kind as kind
+from ..derive import Derivation, array, dtype
 
 Row = Mapping[str, Any]
 
@@ -44,13 +44,28 @@ columns = cache(contract.inputs)
 """The model's inputs."""
 
 
-def body(served: Iterable[str], keys: Mapping[str, type]) -> type[BaseModel]:
-    """Give the model of a request's body; `served` are Feast's features, `keys` its entities."""
+def body(
+    served: Iterable[str], keys: Mapping[str, type], derivation: Derivation | None = None
+) -> type[BaseModel]:
+    """Give the model of a request's body.
+
+    `served` are Feast's features, `keys` what they are found by; what is derived nobody sends.
+    """
     given = set(served)
     fields: dict[str, Any] = {
         name: _field(column, optional=name in given) for name, column in columns().items()
     }
     fields |= {name: (bounded(key, {}), ...) for name, key in keys.items() if name not in fields}
+    if derivation and derivation.derive:
+        known = contract.request_columns()
+        fields |= {
+            name: _field(known[name], optional=False)
+            if name in known
+            else (bounded(type(value), {}), ...)
+            for name, value in derivation.example.items()
+            if name not in fields
+        }
+        fields = {name: rule for name, rule in fields.items() if name not in derivation.columns}
     try:
         row = _row(fields, "rust-regex")  # takes time linear in the text, whatever the pattern
     except SchemaError:  # the pattern looks around, or back
@@ -131,16 +146,4 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
 def table(values: Iterable[Iterable[Any]]) -> pd.DataFrame:
     """Give the values of each column as the model takes them."""
     named = zip(columns().items(), values, strict=True)
-    return pd.DataFrame({name: _array([*of], _dtype(column)) for (name, column), of in named})
-
-
-def _array(values: list[Any], dtype: Any) -> Any:
-    if isinstance(dtype, np.dtype):
-        return np.array(values, dtype if dtype.kind in "biuf" else object)
-    if getattr(dtype, "kind", "O") in "biufM":
-        return pd.array(values, dtype)
-    return np.array(values, object)
-
-
-def _dtype(column: Column) -> Any:
-    return getattr(column.dtype, "type", None)
+    return pd.DataFrame({name: array([*of], dtype(column)) for (name, column), of in named})

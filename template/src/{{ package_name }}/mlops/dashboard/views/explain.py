@@ -27,6 +27,9 @@ def show() -> None:
             f"The inputs of row {number:,}: change them and see what version {version} says."
         )
         edited = inputs.edit(row.iloc[0], seen, f"{source}/{number}")
+        if hasattr(loaded, "derive"):
+            asked = rows.asked(source, number)
+            edited = model.follow(loaded, row.iloc[0].to_dict(), edited, asked)
     with right:
         # Both at once: what explains a row may depend on the words of all that are explained.
         both = pd.concat([row, rows.typed(pd.DataFrame([edited]))])
