@@ -12,7 +12,7 @@ UV = """\
 #!/bin/sh
 case "$*" in
   "sync "*) mkdir -p "${UV_PROJECT_ENVIRONMENT:-.venv}" ;;
-  *" mlops settings tracking_uri") echo "$SETTING" ;;
+  *" mlops tracking-uri") echo "${MLFLOW_TRACKING_URI:-$SETTING}" ;;
 esac
 echo "$*" >> asked
 env | grep -E '^(UV|VIRTUAL|MLOPS)_' | sort >> asked

@@ -168,6 +168,7 @@ def test_to_production_and_back(host: Host, mlflow: str) -> None:
     repo.edit("params.yaml", "seed: 7", "seed: 8")
     repo.edit("params.yaml", "num_leaves: 63", "num_leaves: 95")
     repo.edit("params.yaml", "{min: -0.002}", "{min: -0.02}")
+    host.git(repo.folder, "commit", "--quiet", "--all", "--message", "Another seed, more leaves")
     assert repo.run("dvc", "repro").code == 0
     # With it, another graph and the images of its commit.
     repo.edit("dvc.yaml", "    meta:\n", "    meta:\n      timeout: 2h\n")

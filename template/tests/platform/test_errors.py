@@ -105,6 +105,20 @@ def test_a_folder_is_replaced_whole_or_not_at_all(mlops: Any, tmp_path: Path) ->
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "old"]
 
 
+def test_a_file_in_a_folder_that_is_replaced_is_kept(mlops: Any, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    for content in ("1", "2"):
+        with mlops("files").replacing(target) as folder:
+            (folder / "ours").write_text(content)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    (target / "mine").write_text("mine")
+    with mlops("files").replacing(target) as folder:
+        (folder / "ours").write_text("3")
+    assert [path.name for path in target.iterdir()] == ["ours"]
+    (mine,) = tmp_path.rglob("mine")
+    assert mine.read_text() == "mine"
+
+
 @pytest.mark.parametrize("name", ["prod", "late-flights-prod", "1"])
 def test_an_environment_is_a_plain_name(
     mlops: Any, monkeypatch: pytest.MonkeyPatch, name: str

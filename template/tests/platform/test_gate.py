@@ -91,11 +91,22 @@ def test_from_the_gate_to_the_registry_and_back(
     edit_params(gate={"metrics": {metric: {"min": -1e9}}})
     gate.run()
     passed = Path("reports/gate.json").read_bytes()
+    monkeypatch.setenv("MLOPS_GIT_SHA", "abc-dirty")
+    with monkeypatch.context() as patch:  # somebody ends it while the model is logged
+        patch.setattr(register, "requirements", lambda: next(iter(())))
+        with pytest.raises(StopIteration):
+            register.run()
+    with mlops("tracking").connected() as client:
+        (run,) = client.search_runs([mlops("tracking").experiment(client)])
+        assert run.info.status == "FAILED"
     register.run()
+    assert "no commit holds" in capsys.readouterr().out
+    assert mlops("lineage").of("1")["dirty"]
     first = files.read_json(Path("reports/registered.json"))
     assert first["version"] == 1
 
-    # The same model again: no comparison with itself, no second version.
+    # The same model again: no comparison with itself, no second version. A commit holds it now.
+    monkeypatch.setenv("MLOPS_GIT_SHA", "abc")
     gate.run()
     assert Path("reports/gate.json").read_bytes() == passed
     register.run()
@@ -106,9 +117,14 @@ def test_from_the_gate_to_the_registry_and_back(
     assert found["model_digest"] == first["model_digest"] == files.digest(files.MODEL)
     assert found["data_digest"] == files.digest(files.DATASET)
     assert (found["gate"], found["engine"], found["aliases"]) == ("passed", "dvc", ["champion"])
-    assert found["git_sha"]
+    assert (found["git_sha"], found["dirty"]) == ("abc", False)
     assert metric in found["metrics"]
-    assert found["params"]
+    # The bounds are those that it passed by, and not those that it broke before.
+    (rule,) = found["rules"]
+    assert (rule["rule"], rule["min"], rule["max"], rule["broken"]) == (metric, -1e9, None, "")
+    assert rule["margin"] == pytest.approx(rule["value"] + 1e9)
+    assert found["params"][f"gate.metrics.{metric}.min"] == -1e9
+    assert "at least -1e+09" in Path("reports/model_card.md").read_text()
     mlops("lineage").show("1", as_json=False)
     assert first["model_digest"] in capsys.readouterr().out
     with pytest.raises(problem, match="no version 7; there are: 1"):
@@ -159,4 +175,12 @@ def test_from_the_gate_to_the_registry_and_back(
     files.write_json(files.METRICS, scores | {"later@10": 0.5})
     register.run()
     assert mlops("tracking").champion().version == 2
-    assert mlops("lineage").of("2")["metrics"]["later_10"] == 0.5
+    assert mlops("lineage").of("2")["metrics"]["later@10"] == 0.5
+
+    # A version whose files somebody deleted is said so, and is not taken for this model's.
+    shutil.rmtree(next(Path(".mlflow/artifacts/models").glob("*")).parent)
+    monkeypatch.delenv("MLOPS_MODEL_VERSION")
+    with pytest.raises(problem, match="has no files any more"):
+        mlops("production").run()
+    register.run()
+    assert mlops("tracking").champion().version == 4

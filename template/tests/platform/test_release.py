@@ -130,9 +130,15 @@ def repo(
 def promote(mlops: Mlops) -> Callable[..., None]:
     """Promote by the verb's function; by default to staging."""
 
-    def run(to: str = "staging", source: str = "", version: str = "", images: str = "") -> None:
+    def run(
+        to: str = "staging",
+        source: str = "",
+        version: str = "",
+        images: str = "",
+        dirty: bool = False,
+    ) -> None:
         file = Path(images) if images else None
-        mlops("promote").promote(to, source, version, file, "")
+        mlops("promote").promote(to, source, version, file, "", dirty)
 
     return run
 
@@ -174,6 +180,40 @@ def test_what_is_released_is_the_champion(
     promote()
     _merge("staging")
     assert b'version: "3"' in _released("staging")
+
+
+def test_a_model_of_a_dirty_tree_is_released_only_when_asked(
+    mlops: Mlops,
+    repo: Path,
+    promote: Callable[..., None],
+    rollback: Callable[..., None],
+    problem: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    promote(version="1")
+    _merge("staging")
+    with mlops("tracking").connected() as client:
+        client.set_model_version_tag("toy", "3", "git_sha", "abc-dirty")
+    try:
+        for given in ({}, {"version": "3"}):
+            with problem("no commit holds.*DIRTY=1"):
+                promote(**given)
+        promote(images="images.json")  # the images need not wait for a better model
+        _merge("staging")
+        assert b'version: "1"' in _released("staging")
+        promote(version="3", dirty=True)
+        _merge("staging")
+        with problem("no commit holds"):
+            promote("prod", "staging")
+        capsys.readouterr()
+        mlops("status").show("", as_json=False)
+        assert "3 (dirty tree)" in capsys.readouterr().out
+        rollback("staging")
+        _merge("staging")
+        rollback("staging", "HEAD~1")  # what ran may run again
+    finally:
+        with mlops("tracking").connected() as client:
+            client.delete_model_version_tag("toy", "3", "git_sha")
 
 
 def test_there_and_back_is_byte_for_byte(

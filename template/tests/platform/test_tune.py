@@ -194,6 +194,31 @@ def test_other_rows_space_or_code_begin_anew_and_more_trials_do_not(
     assert name() == names[0]
 
 
+def test_a_search_that_is_stopped_ends_its_run(
+    mlops: Any, tune: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def state() -> str:
+        (search,) = (run for run in runs(mlops) if not run.data.tags["tune_trial"])
+        return str(search.info.status)
+
+    def stop(*_: object) -> float:
+        assert state() == "RUNNING"
+        signal.raise_signal(signal.SIGTERM)
+        return 1.0
+
+    monkeypatch.setattr(tune.Search, "_score", stop)
+    with pytest.raises(SystemExit):
+        tune.run(2, write=False)
+    assert state() == "KILLED"
+    monkeypatch.setattr(tune.Search, "_score", lambda *_: float("nan"))
+    with pytest.raises(mlops("errors").Problem):
+        tune.run(2, write=False)
+    assert state() == "FAILED"
+    monkeypatch.setattr(tune.Search, "_score", lambda *_: 1.0)
+    tune.run(2, write=False)
+    assert state() == "FINISHED"
+
+
 def test_two_searches_at_once_are_refused(mlops: Any, tune: Any, score: None) -> None:
     with (
         tune._alone(),

@@ -6,7 +6,7 @@ import sys
 from datetime import date, timedelta
 from typing import Any
 
-from . import files
+from . import files, outs
 from .errors import Problem
 from .publish import PUBLISHED
 
@@ -22,6 +22,7 @@ def run(day: str, first: str, last: str) -> None:
         Problem: a stage failed; whether the day is published all the same, and how to go on.
     """
     days = _days(day, first, last)
+    outs.check()
     for each in days:
         named, before = {"MLOPS_DATE": str(each)} if each else {}, _published()
         done = subprocess.run(

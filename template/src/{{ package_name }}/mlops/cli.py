@@ -148,6 +148,24 @@ def show_setting(name: Annotated[str, typer.Argument()]) -> None:
     print(getattr(settings(), name))
 
 
+@app.command("check-outs", hidden=True)
+def check_outs() -> None:
+    """Refuse to go on where a stage's out holds a file of somebody's, for `make pipeline`."""
+    from . import outs
+
+    outs.check()
+
+
+@app.command("tracking-uri", hidden=True)
+def tracking_uri() -> None:
+    """Print MLflow's address, for `make ui`; a database that was moved finds its files again."""
+    from . import tracking
+    from .settings import settings
+
+    with tracking.connected():
+        print(settings().tracking_uri)
+
+
 def main() -> None:
     """Run a command; a Problem is a line on stderr and exit code 1, never a traceback."""
     os.environ.setdefault("PYTHONUNBUFFERED", "1")

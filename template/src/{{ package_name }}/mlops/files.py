@@ -25,17 +25,34 @@ METRICS = REPORTS / "metrics.json"
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give an empty folder beside `target` that takes its place when the block ends well."""
+    """Give an empty folder beside `target` that takes its place when the block ends well.
+
+    A file that the new folder has not may be somebody's: the old folder is kept then, and it is
+    said where. (DVC has emptied a stage's folder by then: see `outs`.)
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         yield scratch
         scratch.chmod(0o755)
-        if target.exists():
+        if _has_more(target, scratch):
+            kept = Path(tempfile.mkdtemp(prefix=f"{target.name}-kept-", dir=target.parent))
+            target.rename(kept / target.name)
+            print(f"{target} had files that were not written again: they are in {kept}/")
+        elif target.exists():
             shutil.rmtree(target)
         scratch.rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _has_more(old: Path, new: Path) -> bool:
+    """Whether the old folder has a file, other than what Python compiled, that the new has not."""
+    return any(
+        file.is_file() and not (new / file.relative_to(old)).exists()
+        for file in old.rglob("*")
+        if file.parent.name != "__pycache__"
+    )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """Decide whether the model may be registered; the stage fails where a rule does."""
 
+import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -30,6 +31,11 @@ class Bound(BaseModel):
             return f"is {value:.4f}, {value - self.max:.4f} over the most, {self.max:g}"
         return ""
 
+    def judge(self, rule: str, value: float) -> "Verdict":
+        """Compare a value with the bound."""
+        least, most = (end if math.isfinite(end) else None for end in (self.min, self.max))
+        return Verdict(rule, value, self.broken_by(value), least, most)
+
 
 Bounds = dict[str, Bound]
 
@@ -50,11 +56,13 @@ class Params(BaseModel):
 
 @dataclass(frozen=True)
 class Verdict:
-    """One rule, the value it was held against, and how it was broken, if it was."""
+    """One rule: the value, how it broke the bound, if it did, and the bound that held then."""
 
     rule: str
     value: float
     broken: str
+    min: float | None
+    max: float | None
 
 
 def run() -> None:
@@ -71,10 +79,24 @@ def run() -> None:
     files.write_json(GATE, {"passed": passed, "rules": [asdict(item) for item in verdicts]})
     tracking.record(gate="passed" if passed else "failed", test_rows=dataset.judged_on())
     for verdict in verdicts:
-        print(f"{'FAIL' if verdict.broken else 'pass'}  {verdict.rule}: {verdict.value:.4f}")
+        said = f"{verdict.rule}: {verdict.value:.4f}, {limits(asdict(verdict))}"
+        print(f"{'FAIL' if verdict.broken else 'pass'}  {said}")
     if not passed:
         broken = "; ".join(f"{item.rule} {item.broken}" for item in verdicts if item.broken)
         raise Problem(f"the model does not pass, nothing is registered: {broken}")
+
+
+def limits(rule: Mapping[str, Any]) -> str:
+    """Return the bound of a rule of GATE, as people say it."""
+    ends = {"at least": rule.get("min"), "at most": rule.get("max")}
+    return " and ".join(f"{name} {end:g}" for name, end in ends.items() if end is not None)
+
+
+def margin(rule: Mapping[str, Any]) -> float | None:
+    """Return how far a rule's value is within its bound; less than 0 where it is broken."""
+    ends = [(rule.get("min"), 1), (rule.get("max"), -1)]
+    found = [sign * (rule["value"] - end) for end, sign in ends if end is not None]
+    return min(found, default=None)
 
 
 def judge(
@@ -83,12 +105,12 @@ def judge(
     """Hold the metrics, the slices' and the differences to the baselines against their bounds."""
     for metric, bound in values.metrics.items():
         value = _metric(scores, metric, "gate.metrics")
-        yield Verdict(metric, value, bound.broken_by(value))
+        yield bound.judge(metric, value)
     for metric, bound in values.slices.items():
         _metric(scores, metric, "gate.slices")
         for name, found in slices.items():
             if metric in found:
-                yield Verdict(f"{metric} of {name}", found[metric], bound.broken_by(found[metric]))
+                yield bound.judge(f"{metric} of {name}", found[metric])
     for name, bounds in values.baselines.items():
         if name not in scores["baselines"]:
             known = ", ".join(scores["baselines"])
@@ -103,7 +125,7 @@ def _differences(
         # Six decimals, as in the reports; + 0.0 makes a zero of a minus zero.
         theirs = round(_metric(other, metric, "gate"), 6)
         value = round(_metric(scores, metric, "gate") - theirs, 6) + 0.0
-        yield Verdict(f"{metric} less that of the {title}", value, bound.broken_by(value))
+        yield bound.judge(f"{metric} less that of the {title}", value)
 
 
 def _metric(scores: Mapping[str, Any], metric: str, where: str) -> float:

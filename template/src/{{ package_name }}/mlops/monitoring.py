@@ -96,20 +96,22 @@ def to_mlflow(found: Found, artifacts: list[Path]) -> None:
             values[f"drift.{kind}.{name}"] = each["distance"]
             values[f"missing.{kind}.{name}"] = each["missing"]
     values |= {f"quality.{name}": each["value"] for name, each in found["quality"].items()}
-    metrics = [tracking.metric(name, value) for name, value in values.items() if value is not None]
+    metrics = {name: float(value) for name, value in values.items() if value is not None}
     with tracking.connected() as client:
         experiment = tracking.experiment(client)
         runs = client.search_runs([experiment], wanted)
-        runs = [run for run in runs if run.data.tags.get("environment", "") == env]
+        known = [
+            str(run.info.run_id) for run in runs if run.data.tags.get("environment", "") == env
+        ]
         name = f"drift {found['date']} {env}".rstrip()
-        run = runs[0] if runs else client.create_run(experiment, run_name=name)
+        run = known[0] if known else tracking.create_run(client, name, {})
         tags |= {"environment": env} if env else {}
         for name, value in {**tracking.origin(), **tags}.items():
-            client.set_tag(run.info.run_id, name, value)
-        tracking.log(client, run.info.run_id, metrics)
+            client.set_tag(run, name, value)
+        tracking.log(client, run, metrics)
         for path in filter(Path.exists, artifacts):
-            client.log_artifact(run.info.run_id, str(path), "drift")
-        client.set_terminated(run.info.run_id)
+            client.log_artifact(run, str(path), "drift")
+        client.set_terminated(run)
 
 
 def page(found: Found, usual: pd.DataFrame | None, current: pd.DataFrame) -> str:

@@ -14,8 +14,12 @@ from .request import Request
 from .settings import settings
 
 
-def promote(to: str, source: str, version: str, images: Path | None, base: str) -> None:
+def promote(
+    to: str, source: str, version: str, images: Path | None, base: str, dirty: bool = False
+) -> None:
     """Release to an environment what one before it runs, or to the first one what is new.
+
+    With `dirty` the model may come from a tree with changes that no commit holds.
 
     Raises:
         Problem: the release is not whole, or not one that passed; or a tool failed.
@@ -27,7 +31,7 @@ def promote(to: str, source: str, version: str, images: Path | None, base: str) 
             raise Problem(f"{to} takes from the registry: type mlops promote --to {to}")
         given = release_file.references(images) if images else {}
         here = Base.fetch(Path.cwd(), base)
-        release = _newest(here.release(to), version, given)
+        release = _newest(here.release(to), version, given, dirty)
     else:
         before = order[: order.index(to)]
         if source not in before or version or images:
@@ -40,6 +44,9 @@ def promote(to: str, source: str, version: str, images: Path | None, base: str) 
         release = here.release(source)
         if not release.values():
             raise Problem(f"{source} runs nothing yet: type mlops promote --to {order[0]}")
+    model = release.serving.model
+    if model and model != here.release(to).serving.model and not dirty:
+        _clean_tree(model.version)
     _propose(here, to, release, f"Release {_called(release)} to {to}")
 
 
@@ -55,16 +62,33 @@ def rollback(env: str, to: str, base: str) -> None:
     _propose(here, env, release, f"Roll {env} back to {_called(release)}")
 
 
-def _newest(now: Release, version: str, images: dict[str, release_file.Image]) -> Release:
+def _clean_tree(number: str) -> None:
+    """Refuse a version whose code is in no commit: nobody could make it again, or mend it."""
+    if registry.is_dirty(number):
+        raise Problem(
+            f"version {number} was trained from a tree with changes that no commit holds: commit"
+            " them and type make register, or promote it all the same with DIRTY=1 (--dirty)"
+        )
+
+
+def _newest(
+    now: Release, version: str, images: dict[str, release_file.Image], dirty: bool
+) -> Release:
     """A release with these images, and a version or the champion."""
     number = version or registry.champion()
+    if not version and number and images and not dirty and registry.is_dirty(number):
+        print(f"Version {number} is of a tree with changes that no commit holds: images alone.")
+        return now.having(images, None, _graph(images))
     if not number and not images:
         raise Problem(f"no version of {settings().model_name} has passed its gate: make pipeline")
     if not number:
         print("No version has passed its gate yet: it is the images alone.")
-    # An image has the stages of its own commit, and no others.
-    graph = release_graph.committed(Path.cwd()) if "pipeline" in images else None
-    return now.having(images, registry.find(number) if number else None, graph)
+    return now.having(images, registry.find(number) if number else None, _graph(images))
+
+
+def _graph(images: dict[str, release_file.Image]) -> release_graph.Graph | None:
+    """An image has the stages of its own commit, and no others."""
+    return release_graph.committed(Path.cwd()) if "pipeline" in images else None
 
 
 def _at(here: Base, env: str, revision: str) -> Release:

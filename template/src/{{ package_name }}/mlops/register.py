@@ -15,6 +15,7 @@ from . import (
     evaluate,
     files,
     gate,
+    lineage,
     params,
     pyfunc,
     reference,
@@ -22,11 +23,18 @@ from . import (
     tables,
     tracking,
 )
+from .commit import DIRTY
 from .errors import Problem
 from .settings import settings
 
 REGISTERED = files.REPORTS / "registered.json"
 CARD = files.REPORTS / "model_card.md"
+LONGEST = 5_000
+"""Characters of a description, in MLflow's database."""
+DIRTY_TREE = (
+    "It was trained from a tree with changes that no commit holds. Before it is promoted,"
+    " commit them and type `make register`."
+)
 
 
 def run() -> None:
@@ -37,17 +45,22 @@ def run() -> None:
     digest, text = files.digest(files.MODEL), card(verdict)
     same = {"model_digest": digest, "code_digest": files.digest(_code())}
     judged = {"data_digest": files.digest(files.DATASET), "gate": "passed"}
-    run_id = tracking.record(gate="passed", test_rows=dataset.judged_on())
+    origin = tracking.origin()
+    run_id = judged["judged_in"] = tracking.record(gate="passed", test_rows=dataset.judged_on())
     with tracking.connected() as client:
-        version = _find(client, same) or _create(client, run_id, {**tracking.origin(), **same})
-        # A model that is found was judged anew, perhaps on other rows.
+        version = _find(client, same) or _create(client, run_id, {**origin, **same})
+        # A model that is found was judged anew, perhaps on other rows or by other bounds.
+        if _dirty(version) and not origin["git_sha"].endswith((DIRTY, "unknown")):
+            judged |= origin  # a commit holds now what made it
         for name, value in judged.items():
             client.set_model_version_tag(version.name, version.version, name, value)
-        client.update_model_version(version.name, version.version, text)
+        version = client.get_model_version(version.name, version.version)
+        client.update_model_version(version.name, version.version, _description(version, text))
         with tempfile.TemporaryDirectory() as scratch:
             sample = reference.write(Path(scratch))
             # The source is models:/<id>; a version that is found does not carry the id itself.
             client.log_model_artifact(Path(version.source).name, str(sample))
+        lineage.keep(client, version, verdict, text)
         client.set_registered_model_alias(version.name, tracking.CHAMPION, version.version)
     files.write_text(CARD, text)
     files.write_json(
@@ -55,17 +68,45 @@ def run() -> None:
         {"name": version.name, "version": int(version.version), "model_digest": digest},
     )
     print(f"{version.name} version {version.version} is the champion")
+    if _dirty(version):
+        print(DIRTY_TREE)
 
 
 def _code() -> Path:
     return Path("src", settings().package)
 
 
+def _dirty(version: Any) -> bool:
+    return str(version.tags.get("git_sha", "")).endswith(DIRTY)
+
+
+def _description(version: Any, text: str) -> str:
+    """The card, as far as MLflow takes it."""
+    if _dirty(version):
+        text = f"**{DIRTY_TREE}**\n\n{text}"
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST - 100]}\n\n… The whole card is an artifact of the version's run."
+
+
 def _find(client: Any, same: dict[str, str]) -> Any | None:
     name = settings().model_name
     wanted = [f"tags.{tag} = '{value}'" for tag, value in same.items()]
     found = client.search_model_versions(" and ".join([f"name = '{name}'", *wanted]))
-    return found[0] if found else None
+    return next((version for version in found if _has_files(client, version)), None)
+
+
+def _has_files(client: Any, version: Any) -> bool:
+    """Whether the version's files are still there: people can delete them in MLflow, or there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.list_logged_model_artifacts(Path(version.source).name)
+    except MlflowException as error:
+        if not tracking.is_gone(error):
+            raise
+        return False
+    return any(file.path == "MLmodel" for file in found)
 
 
 def _create(client: Any, run_id: str, tags: dict[str, str]) -> Any:
@@ -73,6 +114,7 @@ def _create(client: Any, run_id: str, tags: dict[str, str]) -> Any:
 
     name, package = settings().model_name, settings().package
     with mlflow.start_run(run_id=run_id):
+        client.update_run(run_id, "FAILED")  # until it is whole: see tracking.create_run
         logged = mlflow.pyfunc.log_model(
             name="model",
             loader_module=f"{package}.mlops.pyfunc",
@@ -124,6 +166,7 @@ def card(verdict: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": report.number, "cell": report.cell}
+    environment.filters |= {"bound": gate.limits, "margin": gate.margin}
     rules = params.section("gate", gate.Params)
     splits = {name: tables.read(files.DATASET / f"{name}.parquet") for name in dataset.SPLITS}
     scores = files.read_json(files.METRICS)

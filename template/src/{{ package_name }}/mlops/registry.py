@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from . import production, tracking
+from .commit import DIRTY
 from .errors import Problem
 from .release_file import Model
 from .settings import settings
@@ -49,6 +50,12 @@ def find(number: str) -> Model:
             f"{name} version {number} has no digest in its tag model_digest:"
             " register the model by make pipeline"
         ) from None
+
+
+def is_dirty(number: str) -> bool:
+    """Whether a version was trained from a tree with changes that no commit holds."""
+    version = versions().get(number)
+    return version is not None and str(version.tags.get("git_sha", "")).endswith(DIRTY)
 
 
 def check(model: Model) -> str:

@@ -38,6 +38,7 @@ def _of(here: Base, env: str) -> dict[str, Any]:
         "version": None,
         "model_digest": None,
         "gate": None,
+        "dirty": None,
         "drift": None,
     }
     if since and release.values():
@@ -46,6 +47,7 @@ def _of(here: Base, env: str) -> dict[str, Any]:
         found |= {"version": model.version, "model_digest": model.digest}
         version = registry.versions().get(model.version)
         found["gate"] = version.tags.get("gate", "not reached") if version else "unknown version"
+        found["dirty"] = registry.is_dirty(model.version)
         found["drift"] = _drift(model.version, env)
     return found
 
@@ -73,7 +75,7 @@ def _drift(version: str, env: str) -> dict[str, Any] | None:
 def _row(found: dict[str, Any]) -> tuple[str, ...]:
     return (
         found["environment"],
-        found["version"] or "-",
+        f"{found['version'] or '-'}{' (dirty tree)' if found['dirty'] else ''}",
         found["gate"] or "-",
         _age(found["since"]),
         _said(found["drift"]),

@@ -4,16 +4,14 @@ A stage that DVC skips needs to hand no run id on, and doing a thing twice chang
 """
 
 import os
-import posixpath
-import re
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from . import files, params
+from . import database, files, mlflow_errors, mlflow_names, params
 from .commit import sha
 from .errors import Problem
 from .settings import settings
@@ -27,8 +25,11 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 CHAMPION = "champion"
-AT_ONCE = 1_000
-"""Metrics that MLflow takes by one call."""
+METRICS_AT_ONCE, PARAMS_AT_ONCE = 1_000, 100
+"""What MLflow takes by one call."""
+JUDGING = ("evaluate", "gate")
+"""Sections by which a model is judged. That may be done anew by others, and MLflow changes no
+parameter of a run: `register` keeps those of a verdict beside it."""
 
 
 @contextmanager
@@ -36,36 +37,43 @@ def connected() -> Iterator[Any]:
     """Give MLflow's client.
 
     Raises:
-        Problem: MLflow does not answer, or refuses.
+        Problem: MLflow does not answer, or refuses: why, and what helps where that is known.
     """
     uri = settings().tracking_uri
     # What MLflow's own database layer warns of is not for the reader of a pipeline's log.
     warnings.filterwarnings("ignore", module="mlflow|sqlalchemy")
-    from mlflow.exceptions import MlflowException
-
     try:
         yield _client(uri)
-    except MlflowException as error:
-        reason = str(error).strip().splitlines()[0][:300]
-        line = (
-            f"MLflow at {uri} does not do its part: {reason};"
-            " check MLFLOW_TRACKING_URI, or tracking-uri in pyproject.toml"
-        )
-        raise Problem(re.sub(r"//[^/@\s]+@", "//", line)) from None  # no password in a log
+    except Problem:
+        raise
+    except Exception as error:
+        if found := mlflow_errors.problem(error, uri):
+            raise found from error
+        raise
 
 
 def _client(uri: str) -> Any:
-    import mlflow
-    from mlflow.exceptions import MlflowException
+    """Make the client; a database that is a file is made by one process, and moves with its folder.
 
+    MLflow makes the tables when it is asked first, and fails where two processes do it at once.
+    """
     try:
-        if uri.startswith("sqlite:///"):
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(uri)
-        return mlflow.MlflowClient()
+        import mlflow
+
+        file = database.file(uri)
+        with database.alone(file) if file else nullcontext():
+            if file:
+                database.follow(file)
+            mlflow.set_tracking_uri(uri)
+            mlflow.set_registry_uri(uri)
+            client = mlflow.MlflowClient()
+            if file:
+                client.search_experiments(max_results=1)
+                client.search_registered_models(max_results=1)
     except (ImportError, OSError) as error:  # a driver is not installed, a folder cannot be made
-        raise MlflowException(str(error) or type(error).__name__) from error
+        reason = str(error) or type(error).__name__
+        raise mlflow_errors.line(reason, uri, mlflow_errors.ADDRESS) from error
+    return client
 
 
 def environment() -> dict[str, str]:
@@ -74,13 +82,37 @@ def environment() -> dict[str, str]:
 
 
 def experiment(client: Any) -> str:
-    """Give the experiment of this model; a store in the repo keeps its artifacts beside it."""
-    name, uri = settings().model_name, settings().tracking_uri
-    if found := client.get_experiment_by_name(name):
-        return str(found.experiment_id)
-    local = uri.startswith("sqlite:///")
-    place = Path(uri.removeprefix("sqlite:///")).with_name("artifacts").as_uri() if local else None
-    return str(client.create_experiment(name, artifact_location=place))
+    """Return the id of this model's experiment; a database in a file has its artifacts beside it.
+
+    Raises:
+        Problem: somebody deleted the experiment.
+    """
+    from mlflow.exceptions import MlflowException
+
+    name, file = settings().model_name, database.file(settings().tracking_uri)
+    found = client.get_experiment_by_name(name)
+    if not found:
+        place = database.artifacts(file) if file else None
+        with suppress(MlflowException):  # another process may be faster
+            return str(client.create_experiment(name, artifact_location=place))
+        found = client.get_experiment_by_name(name)
+    if found.lifecycle_stage != "active":
+        raise Problem(
+            f"the experiment {name} is deleted in MLflow: to have it back with its runs, type"
+            ' `MLFLOW_TRACKING_URI="$(uv run mlops settings tracking_uri)"'
+            f" uv run mlflow experiments restore --experiment-id {found.experiment_id}`"
+        )
+    return str(found.experiment_id)
+
+
+def create_run(client: Any, name: str, tags: Mapping[str, str]) -> str:
+    """Make a run, which counts as failed until `client.set_terminated` says that it is whole.
+
+    A process can end without a word, and its run would go on for ever.
+    """
+    run = str(client.create_run(experiment(client), run_name=name, tags=tags).info.run_id)
+    client.set_terminated(run, "FAILED")
+    return run
 
 
 def record(**tags: str) -> str:
@@ -91,42 +123,40 @@ def record(**tags: str) -> str:
             [experiment(client)], f"tags.model_digest = '{digest}' and tags.complete = 'yes'"
         )
         run = str(found[0].info.run_id) if found else _new_run(client, digest)
-        scores = flat(files.read_json(files.METRICS))
-        log(client, run, [metric(name, value) for name, value in scores.items()])
+        log(client, run, flat(files.read_json(files.METRICS)))
         client.log_artifacts(run, str(files.REPORTS), "reports")
         for name, value in tags.items():
             client.set_tag(run, name, value)
+        client.set_terminated(run)
     return run
 
 
 def _new_run(client: Any, digest: str) -> str:
-    run = client.create_run(
-        experiment(client), run_name=digest[:12], tags={**origin(), "model_digest": digest}
-    ).info.run_id
-    for name, value in flat(params.recorded()).items():
-        client.log_param(run, name, value)
+    run = create_run(client, digest[:12], {**origin(), "model_digest": digest})
+    shaped = {name: its for name, its in params.recorded().items() if name not in JUDGING}
+    log_params(client, run, flat(shaped))
     client.set_tag(run, "complete", "yes")
-    client.set_terminated(run)
-    return str(run)
+    return run
 
 
-def log(client: Any, run: str, metrics: Sequence[Any]) -> None:
-    """Log any number of metrics."""
-    for start in range(0, len(metrics), AT_ONCE):
-        client.log_batch(run, metrics[start : start + AT_ONCE])
-
-
-def metric(name: str, value: float, step: int = 0) -> Any:
-    """Give a metric of MLflow's; a name that it does not take, as `recall@10`, is recall_10.
-
-    It takes no name of over 250 characters, nor one that is not short as a path, as `a//b`.
-    """
+def log(client: Any, run: str, values: Mapping[str, float], step: int = 0) -> None:
+    """Log any number of metrics, whatever they are called."""
     from mlflow.entities import Metric
 
-    known_as = re.sub(r"[^\w\-./ ]", "_", name)[:250]
-    if known_as.startswith(("/", "..")) or posixpath.normpath(known_as) != known_as:
-        known_as = re.sub(r"[./]", "_", known_as) or "_"
-    return Metric(known_as, float(value), timestamp=int(time.time() * 1000), step=step)
+    names, now = mlflow_names.known_as(values), int(time.time() * 1000)
+    metrics = [Metric(names[name], float(value), now, step) for name, value in values.items()]
+    for start in range(0, len(metrics), METRICS_AT_ONCE):
+        client.log_batch(run, metrics=metrics[start : start + METRICS_AT_ONCE])
+
+
+def log_params(client: Any, run: str, values: Mapping[str, Any]) -> None:
+    """Log any number of parameters, whatever they are called and however long they are."""
+    from mlflow.entities import Param
+
+    names = mlflow_names.known_as(values)
+    found = [Param(names[name], mlflow_names.value(value)) for name, value in values.items()]
+    for start in range(0, len(found), PARAMS_AT_ONCE):
+        client.log_batch(run, params=found[start : start + PARAMS_AT_ONCE])
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -136,7 +166,7 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, dict):
             leaves |= flat(value, f"{prefix}{name}.")
         else:
-            leaves[prefix + name] = value
+            leaves[f"{prefix}{name}"] = value
     return leaves
 
 
@@ -166,9 +196,29 @@ def champion() -> Any | None:
 
 
 def download(version: Any, folder: Path) -> Path:
-    """Bring a registered version's files into `folder`."""
+    """Bring a registered version's files into `folder`.
+
+    Raises:
+        Problem: they are not there any more.
+    """
+    target = folder / "model"
     with connected():
         import mlflow.artifacts
 
         uri = f"models:/{version.name}/{version.version}"
-        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder / "model")))
+        try:
+            mlflow.artifacts.download_artifacts(uri, dst_path=str(target))
+        except mlflow.MlflowException as error:
+            if not is_gone(error):
+                raise
+    if not (target / "MLmodel").exists():
+        raise Problem(
+            f"{version.name} version {version.version} has no files any more: they were deleted"
+            " from MLflow; type `make register` to register the model of this repo"
+        )
+    return target
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether an error of MLflow's says that what was asked for does not exist, or not any more."""
+    return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"

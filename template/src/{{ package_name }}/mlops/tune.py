@@ -37,8 +37,9 @@ def run(trials: int | None, write: bool) -> None:
     with _alone(), tracking.connected() as client:
         study = search.study()
         runs = Runs(client, study.study_name, search.params.metric)
-        search.go_on(study, trials or search.params.trials, runs)
-        runs.end(study)
+        with runs.running():
+            search.go_on(study, trials or search.params.trials, runs)
+            runs.end(study)
     today, best = search.today, study.best_trial.user_attrs["values"]
     if best == today:
         print(f"\nToday's parameters are the best of {len(finished(study))} trials.")

@@ -12,6 +12,8 @@ from ..settings import settings
 
 SECONDS = 30
 """How long an answer of MLflow's counts as new."""
+COLUMNS = ["rule", "value", "min", "max", "broken"]
+"""What is known of a rule of the gate."""
 
 
 @st.cache_data(ttl=SECONDS, show_spinner="Asking MLflow")
@@ -68,9 +70,9 @@ def _versions(client: Any) -> dict[str, tuple[str, list[str], str]]:
 
 @st.cache_data(show_spinner="Fetching the gate's verdicts", ttl=SECONDS)
 def verdicts(run: str) -> pd.DataFrame:
-    """Give the gate's rules for a run: rule, value, and how it was broken."""
+    """Return the gate's rules for a run; the bounds are empty where an older release judged."""
     with tracking.connected():
         import mlflow.artifacts
 
         text = mlflow.artifacts.load_text(f"runs:/{run}/reports/gate.json")
-    return pd.DataFrame(json.loads(text)["rules"], columns=["rule", "value", "broken"])
+    return pd.DataFrame(json.loads(text)["rules"], columns=COLUMNS)

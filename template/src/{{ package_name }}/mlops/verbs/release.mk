@@ -1,8 +1,8 @@
 # What the Makefile has of releases.
 
 .PHONY: promote
-promote: setup  ## propose a release: make promote FROM=staging TO=prod, or TO=staging [VERSION=3] [IMAGES=images.json]
-	@$(RUN) mlops promote --to "$(TO)" $(if $(FROM),--from "$(FROM)") $(if $(VERSION),--version "$(VERSION)") $(if $(IMAGES),--images "$(IMAGES)") $(if $(BASE),--base "$(BASE)")
+promote: setup  ## propose a release: make promote FROM=staging TO=prod, or TO=staging [VERSION=3] [IMAGES=images.json] [DIRTY=1]
+	@$(RUN) mlops promote --to "$(TO)" $(if $(FROM),--from "$(FROM)") $(if $(VERSION),--version "$(VERSION)") $(if $(IMAGES),--images "$(IMAGES)") $(if $(DIRTY),--dirty) $(if $(BASE),--base "$(BASE)")
 
 .PHONY: rollback
 rollback: setup  ## propose the release before: make rollback ENV=prod [TO=COMMIT]

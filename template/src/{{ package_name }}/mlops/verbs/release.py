@@ -17,12 +17,15 @@ def promote(
     source: Annotated[str, typer.Option("--from", help="The one that runs it already.")] = "",
     version: Annotated[str, typer.Option(help="By default the champion.")] = "",
     images: Annotated[Path | None, typer.Option(help="The images.json of `make images`.")] = None,
+    dirty: Annotated[
+        bool, typer.Option("--dirty", help="Even a model of a tree that no commit holds.")
+    ] = False,
     base: Base = "",
 ) -> None:
     """Propose to release what another environment runs; to the first one, what is registered."""
     from .. import promote
 
-    promote.promote(to, source, version, images, base)
+    promote.promote(to, source, version, images, base, dirty)
 
 
 @app.command(rich_help_panel=PANEL)

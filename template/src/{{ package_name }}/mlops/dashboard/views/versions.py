@@ -118,7 +118,7 @@ def _verdicts(runs: pd.DataFrame) -> None:
         st.success(f"All {len(rules)} rules are kept.")
     table = rules.assign(verdict=broken.map({True: "broken", False: "kept"}))
     st.dataframe(
-        table.sort_values("verdict", kind="stable")[["verdict", "rule", "value", "broken"]],
+        table.sort_values("verdict", kind="stable")[["verdict", *history.COLUMNS]],
         hide_index=True,
         column_config={"value": st.column_config.NumberColumn(format="%.4f"), "broken": "how"},
     )

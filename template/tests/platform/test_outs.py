@@ -1,0 +1,54 @@
+"""What somebody puts into a folder that a stage writes is not deleted without a word."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+STAGES = """
+stages:
+  ingest:
+    cmd: mkdir -p data/raw && cp params.yaml data/raw/table
+    params: [data]
+    outs: [data/raw]
+  shard:
+    foreach: [0, 1]
+    do:
+      cmd: mkdir -p data/${item} && touch data/${item}/table
+      outs: ["data/${item}"]
+"""
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(STAGES)
+    Path("params.yaml").write_text("data: 1\n")
+    _dvc("init", "--no-scm", "--quiet")
+    return tmp_path
+
+
+def _dvc(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True, capture_output=True)
+
+
+def test_a_file_of_somebodys_stops_the_pipeline_and_stays(mlops: Any, repo: Path) -> None:
+    check, problem = mlops("outs").check, mlops("errors").Problem
+    mine = Path("data/raw/deep/mine.csv")
+    mine.parent.mkdir(parents=True)
+    mine.write_text("the only copy")
+    with pytest.raises(problem, match=r"^data/raw/deep/mine\.csv: no stage wrote this"):
+        check()  # before the stage ever ran
+    assert mine.read_text() == "the only copy"
+    mine.rename("mine.csv")
+    mine.parent.rmdir()
+    _dvc("repro", "--quiet")
+    check()  # what the stages wrote is theirs
+    Path("data/raw/of an earlier run").write_text("data: 1\n")
+    check()  # the cache holds its bytes
+    for name in ("raw/mine", "0/mine", "1/mine"):
+        Path("data", name).write_text("mine")
+    with pytest.raises(problem, match=r"^data/0/mine, data/1/mine, data/raw/mine: no stage"):
+        check()
