@@ -1,7 +1,9 @@
 """What the commands of a repo do where an answer or a variable decides it."""
 
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,3 +95,46 @@ def test_lint_and_format_look_at_the_same_notebooks(
         f"--fname {book}",
         f"--disp --fname {book}",
     ]
+
+
+# Runs until SIGTERM whatever is not over at once.
+LONG = """\
+#!/bin/sh
+case "$*" in
+  lock | "sync "*) mkdir -p .venv; exit ;;
+  *" mlops tracking-uri") echo sqlite:///a.db; exit ;;
+  *" mlops graph --check") exit ;;
+esac
+trap 'sleep 0.2; echo ended > state; exit' TERM
+echo "$*" > state
+while :; do sleep 0.05; done
+"""
+ENGINES = {
+    "airflow": ("serve", "dashboard", "ui", "notebook", "orchestrate", "engine-ui"),
+    "kubeflow": ("orchestrate",),
+    "temporal": ("orchestrate",),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_runs_long_ends_before_make_does(
+    render: Callable[..., Path], tmp_path: Path, engine: str
+) -> None:
+    """A SIGTERM to make alone, as a supervisor sends it."""
+    repo, state = render({"orchestrator": engine}), tmp_path / "state"
+    (tmp_path / "uv").write_text(LONG.replace("> state", f"> {state}"))
+    (tmp_path / "uv").chmod(0o755)
+    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    stayed = []
+    for target in ENGINES[engine]:
+        state.write_text("")
+        make = subprocess.Popen(["make", target], cwd=repo, env=env, start_new_session=True)
+        while not state.read_text():
+            assert make.poll() is None, target
+            time.sleep(0.01)
+        make.send_signal(signal.SIGTERM)
+        make.wait(30)
+        if state.read_text() != "ended\n":
+            stayed.append(target)
+            os.killpg(make.pid, signal.SIGKILL)
+    assert stayed == []

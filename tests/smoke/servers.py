@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -19,7 +19,8 @@ SECONDS = 120
 def running(repo: Repo, log: Path, ready: str, *command: str) -> Iterator[str]:
     """Run a command with `PORT=…` behind it, until the block ends; gives where it answers.
 
-    It is ready when it answers the path `ready`.
+    It is ready when it answers the path `ready`. In the end the command alone is told to stop, as a
+    supervisor does it, and nothing that it started may stay.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -38,8 +39,11 @@ def running(repo: Repo, log: Path, ready: str, *command: str) -> Iterator[str]:
         _wait(f"{url}{ready}", server, log)
         yield url
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
+        server.terminate()
+        server.wait(SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+            raise AssertionError(f"{server.args!r} ends, and what it started stays")
 
 
 def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:

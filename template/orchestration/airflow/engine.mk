@@ -3,7 +3,7 @@
 .PHONY: orchestrate
 orchestrate: setup  ## run a pipeline on Airflow, on this machine: make orchestrate [PIPELINE=training] [DATE=2013-12-30]
 	@$(RUN) mlops graph --check
-	@$(RUN_ENGINE) python orchestration/airflow/local.py $(PIPELINE) $(if $(DATE),--date $(DATE))
+	@exec $(RUN_ENGINE) python orchestration/airflow/local.py $(PIPELINE) $(if $(DATE),--date $(DATE))
 
 .PHONY: test-engine
 test-engine: setup  ## the tests of what builds the pipelines on Airflow
@@ -11,4 +11,4 @@ test-engine: setup  ## the tests of what builds the pipelines on Airflow
 
 .PHONY: engine-ui
 engine-ui: setup  ## Airflow's pages on port 8080, with the runs of make orchestrate
-	@$(RUN_ENGINE) python orchestration/airflow/local.py --ui
+	@exec $(RUN_ENGINE) python orchestration/airflow/local.py --ui

@@ -13,7 +13,7 @@ orchestrate:  ## Argo Workflows needs a cluster; this says how to run a pipeline
 .PHONY: submit
 submit: setup  ## run a pipeline in kubectl's cluster: make submit [PIPELINE=training] [DATE=2013-12-30] [RELEASE=name of the chart's release]
 	@$(RUN) mlops graph --check
-	@argo submit --from "workflowtemplate/$${RELEASE:-$$($(RUN) mlops settings model_name)}-$(PIPELINE)" $(if $(DATE),--parameter date=$(DATE)) --log --wait
+	@exec argo submit --from "workflowtemplate/$${RELEASE:-$$($(RUN) mlops settings model_name)}-$(PIPELINE)" $(if $(DATE),--parameter date=$(DATE)) --log --wait
 
 .PHONY: test-engine
 test-engine:  ## check the chart (needs helm)

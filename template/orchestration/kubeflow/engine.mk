@@ -5,7 +5,7 @@ TARGETS += engine
 .PHONY: orchestrate
 orchestrate: setup  ## run a pipeline on Kubeflow Pipelines, on this machine: make orchestrate [PIPELINE=training] [DATE=2013-12-30]
 	@$(RUN) mlops graph --check
-	@$(RUN_ENGINE) python orchestration/kubeflow/local.py $(PIPELINE) $(if $(DATE),--date $(DATE))
+	@exec $(RUN_ENGINE) python orchestration/kubeflow/local.py $(PIPELINE) $(if $(DATE),--date $(DATE))
 
 .PHONY: test-engine
 test-engine: setup  ## the tests of what builds the pipelines on Kubeflow Pipelines

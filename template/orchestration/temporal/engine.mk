@@ -5,7 +5,7 @@ TARGETS += engine
 .PHONY: orchestrate
 orchestrate: setup  ## run a pipeline on Temporal, on this machine: make orchestrate [PIPELINE=training] [DATE=2013-12-30]
 	@$(RUN) mlops graph --check
-	@$(RUN_ENGINE) python orchestration/temporal/local.py $(PIPELINE) $(if $(DATE),--date $(DATE))
+	@exec $(RUN_ENGINE) python orchestration/temporal/local.py $(PIPELINE) $(if $(DATE),--date $(DATE))
 
 .PHONY: test-engine
 test-engine: setup  ## the tests of what builds the pipelines on Temporal

@@ -4,4 +4,4 @@ TARGETS += dashboard
 
 .PHONY: dashboard
 dashboard: setup  ## versions, explanations and batches in a browser: make dashboard [PORT=8501]
-	@$(RUN) mlops dashboard --port $(or $(PORT),8501)
+	@exec $(RUN) mlops dashboard --port $(or $(PORT),8501)
