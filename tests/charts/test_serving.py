@@ -154,9 +154,34 @@ def test_the_route_mirrors_to_the_shadow(objects: Rendered) -> None:
     assert pod(rendered, "late-flights-shadow")["containers"][0]["image"].endswith("6" * 64)
 
 
+@pytest.mark.parametrize("docs", [False, True])
+@pytest.mark.parametrize("prefix", ["", "/team/late-flights"])
+@pytest.mark.parametrize("shadow", [{}, {"shadow": {"model": model(6)}}])
+def test_the_route_leads_to_the_api_alone(
+    objects: Rendered, prefix: str, docs: bool, shadow: Values
+) -> None:
+    route = {**GATEWAY["route"], "prefix": prefix, "docs": docs}
+    rules = objects({"serving": {"route": route, **shadow}})["HTTPRoute", "late-flights-serve"]
+    led = {}
+    for rule in rules["spec"]["rules"]:
+        [match] = rule["matches"]
+        assert match["path"]["type"] == "PathPrefix"
+        filters = {one["type"]: one for one in rule.get("filters", [])}
+        assert ("RequestMirror" in filters) == bool(shadow)
+        path = match["path"]["value"]
+        inside = (
+            filters["URLRewrite"]["urlRewrite"]["path"]["replacePrefixMatch"] if prefix else path
+        )
+        led[path] = inside
+    assert led == {
+        prefix + each: each for each in ["/v1", "/docs", "/openapi.json"][: 3 if docs else 1]
+    }
+
+
 @pytest.mark.parametrize(
     ("serving", "said"),
     [
+        ({"route": {"prefix": "no-slash"}}, "prefix"),
         ({**GATEWAY, "canary": {"weight": 5}}, "serving.canary.model.version is empty"),
         ({"canary": {"model": model(5)}}, "serving.route.parentRefs"),
         ({"shadow": {"model": model(5)}}, "serving.route.parentRefs"),

@@ -67,6 +67,8 @@ EVERYTHING: Values = {
         "route": {
             "parentRefs": [{"name": "web", "namespace": "gateways", "sectionName": "https"}],
             "hostnames": ["late-flights.example.com"],
+            "prefix": "/late-flights",
+            "docs": True,
         },
         "challenger": model(4),
         "canary": {"weight": 10, "model": model(5), "image": image("serve", "5")},
