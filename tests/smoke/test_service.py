@@ -18,6 +18,7 @@ CASES = int(os.environ.get("CASES", "1000"))
 REQUESTS = 200_000
 GROWTH = 24 * 2**20
 """Bytes that the service may grow by in the second half of them: not 260 a request."""
+PUBLIC = "http://models.example.com/team/late-flights"
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 OTHER = """
 import importlib, sys
@@ -31,7 +32,9 @@ async def predict(rows, size, request, *, alone):
 serving = lambda name: importlib.import_module(f"{sys.argv[1]}.mlops.serving.{name}")
 online = SimpleNamespace(online=serving("online").Online())
 app = serving("app").routes(
-    SimpleNamespace(predict=predict, lookups=online, log=serving("log").Log(None, "1")),
+    SimpleNamespace(
+        predict=predict, lookups=online, derivation=None, log=serving("log").Log(None, "1")
+    ),
     {"name": "other", "version": "1", "digest": "0"},
 )
 serving("server").serve(app, serving("server").listen("127.0.0.1", int(sys.argv[2][5:])))
@@ -64,6 +67,13 @@ def _attack(url: str, cases: int) -> "subprocess.CompletedProcess[str]":
 def test_whatever_clients_send_the_page_says_what_they_get(address: str) -> None:
     """No 5xx, and no answer, status or refusal that the API's page does not tell of."""
     assert _attack(address, CASES).returncode == 0
+
+
+@pytest.mark.usefixtures("once")
+def test_mlflows_pages_end_with_the_command(trained: Repo, tmp_path: Path) -> None:
+    """With its workers; the service and the dashboard are stopped in the same way."""
+    with running(trained, tmp_path / "log", "/health", "make", "ui"):
+        pass
 
 
 @pytest.mark.usefixtures("once")
@@ -139,23 +149,27 @@ def test_the_page_of_the_api_needs_no_network_and_its_example_is_answered(
     need: Callable[[str], str],
     pictures: Callable[..., None],
 ) -> None:
+    """Behind a gateway that takes a prefix away, as the chart's route may."""
     registered = json.loads((trained.folder / "reports" / "registered.json").read_text())
     away: list[str] = []
 
-    def local(route: Route) -> None:
-        if not route.request.url.startswith((address, "data:")):
-            away.append(route.request.url)
+    def gateway(route: Route) -> None:
+        url = route.request.url
+        if url.startswith("data:"):
+            route.continue_()
+        elif url.startswith(f"{PUBLIC}/"):
+            route.fulfill(response=route.fetch(url=url.replace(PUBLIC, address), max_redirects=0))
+        else:
+            away.append(url)
             route.abort()
-            return
-        route.continue_()
 
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=need("chromium"))
         page = browser.new_page(viewport={"width": 1200, "height": 1500})
         page.set_default_timeout(SECONDS * 1000)
         expect.set_options(timeout=SECONDS * 1000)
-        page.route("**/*", local)
-        page.goto(address)  # which leads to the page
+        page.route("**/*", gateway)
+        page.goto(f"{PUBLIC}/docs")
         page.get_by_role("button", name="/v1/predict").first.click()
         page.get_by_role("button", name="Try it out").click()
         page.get_by_role("button", name="Execute").click()

@@ -34,12 +34,12 @@ ROWS = 1_000
 class Service:
     """The service in a thread, and what a test changes of it."""
 
-    def __init__(self, app: Any, predictor: Any) -> None:
+    def __init__(self, config: uvicorn.Config, predictor: Any) -> None:
         """Start it on a free port."""
-        self.app, self.predictor = app, predictor
+        self.app, self.predictor = config.app, predictor
         listening = socket.create_server(("127.0.0.1", 0))
         self.address = listening.getsockname()
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listening],))
         self._thread.start()
         self.client = httpx.Client(base_url="http://{}:{}".format(*self.address), timeout=60)
@@ -102,7 +102,8 @@ def serve(mlops: Any, fetched: Path, now: datetime) -> Iterator[Callable[..., Se
         lookups = mlops("serving.lookups").Lookups(online, timeout=30, now=lambda: now)
         predictor = mlops("serving.predictor").Predictor(model, lookups, log)
         identity = {"name": "model", "version": "1", "digest": "0"}
-        started.append(Service(app.routes(predictor, identity), predictor))
+        config = mlops("serving.server").config(app.routes(predictor, identity))
+        started.append(Service(config, predictor))
         return started[-1]
 
     yield run

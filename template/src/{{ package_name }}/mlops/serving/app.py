@@ -11,9 +11,12 @@ from pathlib import Path
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import artifact, contract
 from ..errors import Problem
@@ -29,6 +32,16 @@ LOGGER = logging.getLogger("mlops.serving")
 # No secret, and a tenth of the time that the system's random numbers take. Its own generator, for
 # a model that seeds Python's would have each pod give the same ids.
 IDS = random.Random()
+
+STOPS = "The service is about to stop."
+FAILED = "the service failed; its log says more"
+HEADERS = {
+    408: {"connection": "close"},
+    413: {"connection": "close"},
+    415: {"accept-encoding": body.ENCODINGS},
+    503: {"retry-after": "1"},
+}
+"""What a refusal says beside its body."""
 
 
 def create() -> FastAPI:
@@ -91,24 +104,32 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
         predictor.log.close()
 
     app = FastAPIOffline(  # a cluster may have no way to a CDN
+        docs_url=None,
         redoc_url=None,
+        static_url="/docs/assets",
+        redirect_slashes=False,
+        servers=[{"url": "."}],
         title=settings().model_name,
         description=settings().description,
         version=identity["version"],
         lifespan=lifespan,
     )
     telemetry.trace(app)
+    app.add_middleware(Heads)
+    app.add_exception_handler(HTTPException, _as_errors)
+    app.add_exception_handler(Exception, _as_errors)
     app.state.requests = ()
+    room = body.Room()
 
     direct = APIRouter(route_class=openapi.Direct)
 
+    @direct.post("/v1/predict/", include_in_schema=False)
     @direct.post("/v1/predict", **openapi.operation(model))
     async def predict(request: Request) -> Response:
         start, name = time.perf_counter(), _name(request)
-        headers = {"x-request-id": name}
-        with metrics.IN_FLIGHT.track_inprogress():
+        with metrics.IN_FLIGHT.track_inprogress(), body.Body(room) as sent:
             try:
-                content = await body.read(request)
+                content = await sent.read(request)
                 rows = body.rows(content, model)
                 alone = len(app.state.requests) == 1
                 answer = await predictor.predict(rows, len(content), name, alone=alone)
@@ -116,10 +137,9 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
             except Exception as error:
                 refused = _refused(error)
                 status, said = refused.status, {"errors": refused.errors}
-        if status in (408, 413) or not app.state.ready:
+        headers = {"x-request-id": name, **HEADERS.get(status, {})}
+        if not app.state.ready:
             headers["connection"] = "close"
-        if status == 503:
-            headers["retry-after"] = "1"
         metrics.answered(status, taken := time.perf_counter() - start)
         fields = {"request": name, "status": status, "ms": round(taken * 1e3, 2)}
         LOGGER.info("predicted", extra={telemetry.FIELDS: fields})
@@ -132,20 +152,54 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
         """Whether the process answers at all."""
         return {"status": "ok"}
 
-    @app.get("/readyz", responses={503: {"description": "It is about to stop."}})
+    @app.get("/readyz", responses={503: {"model": openapi.Errors, "description": STOPS}})
     async def readyz() -> Response:
         """Whether requests may be sent here."""
-        return JSONResponse({"model": identity}, 200 if app.state.ready else 503)
+        if app.state.ready:
+            return JSONResponse({"model": identity})
+        return JSONResponse({"errors": [wrong(STOPS)]}, 503)
 
     @app.get("/metrics", include_in_schema=False)
     async def exported() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
+    # Addresses that are relative hold behind any prefix that a gateway takes away, and any scheme.
     @app.get("/", include_in_schema=False)
     async def start() -> Response:
-        return RedirectResponse("/docs")
+        return RedirectResponse("docs")
+
+    @app.get("/docs", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=app.title,
+            swagger_js_url="docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="docs/assets/swagger-ui.css",
+            swagger_favicon_url="docs/assets/favicon.png",
+        )
 
     return app
+
+
+class Heads:
+    """Answers HEAD as GET; the server sends no body then."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Stand before an app."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
+
+
+async def _as_errors(_: Request, error: Exception) -> Response:
+    """Refuse what no route takes in the form of all errors."""
+    if not isinstance(error, HTTPException):
+        return JSONResponse({"errors": [wrong(FAILED)]}, 500)
+    return JSONResponse({"errors": [wrong(error.detail)]}, error.status_code, error.headers)
 
 
 def _name(request: Request) -> str:
@@ -164,4 +218,4 @@ def _refused(error: Exception) -> Refused:
         case requests.Lacking():
             return Refused(503, wrong("not known now, and it has no default", ["rows", str(error)]))
     LOGGER.error("the model fails", exc_info=error)
-    return Refused(500, wrong("the service failed; its log says more under the request's id"))
+    return Refused(500, wrong(f"{FAILED} under the request's id"))

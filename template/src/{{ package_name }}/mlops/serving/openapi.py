@@ -12,9 +12,10 @@ from .. import contract
 from . import requests
 
 REFUSALS = {
-    400: "The body ended early.",
+    400: "The body ended early, or is not encoded as its headers say.",
     408: "The body did not come in time.",
     413: "The body is too long.",
+    415: "The body has an encoding or a type that is not known here.",
     422: "The body breaks a rule; the errors name the fields.",
     500: "The service failed; its log says more.",
     503: "Too many requests wait, or a feature that has no default is not known.",

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from .. import files
 from ..errors import Problem
 from . import telemetry
+from .connection import Connection
 
 MODEL = files.DATA / "serving" / "model"
 LOG = files.DATA / "serving" / "log"
@@ -51,9 +52,27 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
     gc.set_threshold(10_000, 10, 10)
     # The prediction log's thread keeps an answer waiting so many seconds, and not ten times that.
     sys.setswitchinterval(0.0005)
-    config = uvicorn.Config(app, access_log=False, log_config=None, timeout_graceful_shutdown=20)
     with suppress(KeyboardInterrupt):
-        Draining(config, float(os.environ.get("MLOPS_DRAIN_SECONDS", "5"))).run([listening])
+        server = Draining(config(app), float(os.environ.get("MLOPS_DRAIN_SECONDS", "5")))
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # a terminal closed, without nohup
+            signal.signal(signal.SIGHUP, server.handle_exit)
+        server.run([listening])
+
+
+def config(app: FastAPI) -> uvicorn.Config:
+    """Return how the server answers for an app."""
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        access_log=False,
+        log_config=None,
+        # uvicorn's variable names whom to believe what they forward; without it, nobody.
+        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
+        # Longer than gateways keep idle connections: who closes first breaks no request.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=20,
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -63,9 +82,14 @@ def listen(host: str, port: int) -> socket.socket:
         Problem: another process has it, or it needs more rights.
     """
     try:
-        return socket.create_server((host, port), backlog=2048)
+        listening = socket.create_server((host, port), backlog=2048)
     except OSError as error:
         raise Problem(f"port {port}: {error.strerror}: type another, as in PORT=8001") from None
+    if hasattr(
+        socket, "TCP_USER_TIMEOUT"
+    ):  # its connections have it too: who does not read is left
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+    return listening
 
 
 class Draining(uvicorn.Server):
