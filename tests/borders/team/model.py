@@ -1,0 +1,55 @@
+"""A model whose predictions have the name and the type that the case asks for."""
+
+import os
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+KINDS = {
+    "float": lambda x: x,
+    "whole": lambda x: x.astype("int64"),
+    "small": lambda x: x.astype("float32"),
+    "nullable": lambda x: x.astype("int64").astype("Int64").where(x > 5),
+    "truth": lambda x: x > 5,
+    "text": lambda x: "is " + x.astype(str),
+    "category": lambda x: pd.Series(np.where(x > 5, "$high", "<low>"), x.index).astype("category"),
+    "infinite": lambda x: x.where(x < 30, np.inf),
+    "missing": lambda x: x.where(x < 30),
+    "decimal": lambda x: x.map(lambda value: Decimal(int(value)) / 4),
+}
+
+
+class Params(BaseModel):
+    """There is nothing to set."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def train(train: pd.DataFrame, valid: pd.DataFrame, params: Params) -> float:
+    """Fit the one number there is."""
+    return 2.0
+
+
+def predict(model: float, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return twice the amount, in the form that $CASE_PREDICTION names: `name:kind`."""
+    name, _, kind = os.environ["CASE_PREDICTION"].rpartition(":")
+    return pd.DataFrame({name: KINDS[kind](rows["amount"].astype(float) * model)})
+
+
+def explain(model: float, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return all of it as the amount's."""
+    return pd.DataFrame({"amount": rows["amount"].astype(float) * model})
+
+
+def save(model: float, folder: Path) -> None:
+    """Write the number."""
+    (folder / "model.txt").write_text(str(model))
+
+
+def load(folder: Path) -> Any:
+    """Read the number."""
+    return float((folder / "model.txt").read_text())
