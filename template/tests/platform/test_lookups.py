@@ -259,6 +259,19 @@ def test_a_view_taken_twice_under_one_name_is_named(mlops: Any, repo: Callable[.
         """)
 
 
+def test_an_entity_that_feast_would_not_see_is_named(mlops: Any, repo: Callable[..., Any]) -> None:
+    """Made where a view lists it, it is in no registry, and Feast joins by no key."""
+    inline = """
+        there = FeatureView(
+            name="there", entities=[Entity(name="place", join_keys=["airport"])],
+            source=source("weather"), schema=[Field(name="wind", dtype=Float64)],
+        )
+        features=[there]
+    """
+    with pytest.raises(mlops("errors").Problem, match="there .*place"):
+        repo(inline)
+
+
 def test_a_whole_number_that_is_missing_is_named(mlops: Any, repo: Callable[..., Any]) -> None:
     traffic = TABLES["traffic"]
     broken = traffic.assign(hour=traffic["hour"].where(traffic.index > 0))

@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 from feast import FeatureService, FeatureStore, FileSource
 from feast.errors import FeastObjectNotFoundException
-from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_NAME, DUMMY_ENTITY_VAL
 from feast.infra.passthrough_provider import PassthroughProvider
 from feast.infra.provider import get_provider
 from feast.repo_config import RepoConfig, load_repo_config
@@ -115,6 +115,12 @@ def _complete(repo: RepoContents, written: Path) -> None:
             for one in view.source_feature_view_projections.values()
         ),
     ]
+    for view in views.values():
+        for name in {*view.entities} - {*keys, DUMMY_ENTITY_NAME}:  # Feast would join by no key
+            raise Problem(
+                f"{FOLDER}/: the view {view.name} has the entity {name!r}, which no variable of the"
+                f" module holds: write `entity = Entity(name={name!r}, …)` and `entities=[entity]`"
+            )
     named = Counter(one.name for one in taken)
     for projection in taken:
         if named[projection.name] > 1:  # Feast sorts them by their aliases, and None has no order
