@@ -92,7 +92,10 @@ def model(name: str, types: dict[Any, Any], coerce: bool = True) -> type[pa.Data
         )
         for n, each in enumerate(types)
     }
-    annotations = {f"column_{n}": Series[each] for n, each in enumerate(types.values())}
+    annotations = {
+        f"column_{n}": Series[each]  # type: ignore[valid-type]
+        for n, each in enumerate(types.values())
+    }
     return type(name, (pa.DataFrameModel,), {**fields, "__annotations__": annotations})
 
 
@@ -122,20 +125,19 @@ def time_of_a_table(case: Case, draw: random.Random) -> str:
     table = getattr(case, name)
     utc = table["event_timestamp"]
     unit = draw.choice(["s", "ms", "us", "ns"])
-    form, made = draw.choice(
-        [
-            ("UTC", lambda: utc.dt.as_unit(unit)),
-            ("naive", lambda: utc.dt.tz_localize(None).dt.as_unit(unit)),
-            ("New York", lambda: utc.dt.tz_convert("America/New_York").dt.as_unit(unit)),
-            ("+05:30", lambda: utc.dt.tz_convert("+05:30").dt.as_unit(unit)),
-            ("objects", lambda: pd.Series([*utc], utc.index, dtype=object)),
-            ("texts", lambda: utc.dt.strftime("%Y-%m-%dT%H:%M:%S%z")),
-            ("dates", lambda: utc.dt.date),
-            ("arrow", lambda: utc.astype("timestamp[us, tz=UTC][pyarrow]")),
-            ("one missing", lambda: utc.where(utc.index != 3)),
-            ("seconds", lambda: utc.astype("int64") // 10**9),
-        ]
-    )
+    forms: list[tuple[str, Callable[[], Any]]] = [
+        ("UTC", lambda: utc.dt.as_unit(unit)),
+        ("naive", lambda: utc.dt.tz_localize(None).dt.as_unit(unit)),
+        ("New York", lambda: utc.dt.tz_convert("America/New_York").dt.as_unit(unit)),
+        ("+05:30", lambda: utc.dt.tz_convert("+05:30").dt.as_unit(unit)),
+        ("objects", lambda: pd.Series([*utc], utc.index, dtype=object)),
+        ("texts", lambda: utc.dt.strftime("%Y-%m-%dT%H:%M:%S%z")),
+        ("dates", lambda: utc.dt.date),
+        ("arrow", lambda: utc.astype("timestamp[us, tz=UTC][pyarrow]")),
+        ("one missing", lambda: utc.where(utc.index != 3)),
+        ("seconds", lambda: utc.astype("int64") // 10**9),
+    ]
+    form, made = draw.choice(forms)
     table["event_timestamp"] = made()
     said = draw.choice([Any, UTC, Annotated[pd.DatetimeTZDtype, "us", "UTC"]])
     case.times[name], case.coerce = said, draw.random() < 0.5
@@ -144,25 +146,24 @@ def time_of_a_table(case: Case, draw: random.Random) -> str:
 
 def type_of_a_key(case: Case, draw: random.Random) -> str:
     numbers = {shop: place for place, shop in enumerate(SHOPS, 7)}
-    form, made = draw.choice(
-        [
-            ("int64", lambda key: key.map(numbers).astype("int64")),
-            ("Int64", lambda key: key.map(numbers).astype("Int64")),
-            (
-                "Int64, one missing",
-                lambda key: key.map(numbers).astype("Int64").where(key.index != 2),
-            ),
-            (
-                "float, one missing",
-                lambda key: key.map(numbers).astype(float).where(key.index != 2),
-            ),
-            ("category", lambda key: key.astype("category")),
-            ("arrow text", lambda key: key.astype("string[pyarrow]")),
-            ("one None", lambda key: key.astype(object).where(key.index != 2, None)),
-            ("mixed", lambda key: key.where(key.index % 2 == 0, key.map(numbers))),
-            ("empty text", lambda key: key.replace("west", "")),
-        ]
-    )
+    forms: list[tuple[str, Callable[[Any], Any]]] = [
+        ("int64", lambda key: key.map(numbers).astype("int64")),
+        ("Int64", lambda key: key.map(numbers).astype("Int64")),
+        (
+            "Int64, one missing",
+            lambda key: key.map(numbers).astype("Int64").where(key.index != 2),
+        ),
+        (
+            "float, one missing",
+            lambda key: key.map(numbers).astype(float).where(key.index != 2),
+        ),
+        ("category", lambda key: key.astype("category")),
+        ("arrow text", lambda key: key.astype("string[pyarrow]")),
+        ("one None", lambda key: key.astype(object).where(key.index != 2, None)),
+        ("mixed", lambda key: key.where(key.index % 2 == 0, key.map(numbers))),
+        ("empty text", lambda key: key.replace("west", "")),
+    ]
+    form, made = draw.choice(forms)
     where = draw.choice([["events"], ["known"], ["events", "known"]])
     for name in where:
         table = getattr(case, name)
@@ -270,7 +271,9 @@ def _values(draw: random.Random, number: int) -> tuple[str, Any]:
             ),
             (
                 "ordered category",
-                lambda: pd.Series(pd.Categorical.from_codes(whole % 2, ["lo", "hi"], ordered=True)),
+                lambda: pd.Series(
+                    pd.Categorical(np.where(whole % 2, "hi", "lo"), ["lo", "hi"], ordered=True)
+                ),
             ),
             ("decimal", lambda: pd.Series([Decimal(int(n)) / 8 for n in whole])),
             ("decimal, large", lambda: pd.Series([Decimal(10) ** 30 + int(n) for n in whole])),
@@ -278,9 +281,7 @@ def _values(draw: random.Random, number: int) -> tuple[str, Any]:
             ("naive time, us", lambda: day.dt.as_unit("us")),
             (
                 "zoned time",
-                lambda: day.dt.tz_localize(
-                    "America/New_York", nonexistent="shift_forward", ambiguous=True
-                ),
+                lambda: day.dt.tz_localize("America/New_York"),
             ),
             ("time of day", lambda: day.dt.time),
             ("timedelta", lambda: pd.Series(pd.to_timedelta(whole, unit="min"))),

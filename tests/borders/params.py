@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -121,24 +122,23 @@ def twice(text: str, draw: random.Random) -> str:
 
 def whole(text: str, draw: random.Random) -> str:
     """Do something to the whole file."""
-    return draw.choice(
-        [
-            lambda: text.replace("\n", "\r\n"),
-            lambda: "\ufeff" + text,
-            lambda: text.replace("  ", "\t"),
-            lambda: "",
-            lambda: "# nothing\n",
-            lambda: "- a\n- b\n",
-            lambda: "text\n",
-            lambda: text + "---\na: 1\n",
-            lambda: "%YAML 1.1\n---\n" + text,
-            lambda: text.rstrip("\n"),
-            lambda: text + "\x00",
-            lambda: text + "new_section: {a: 1}\n",
-            lambda: text.encode("utf-16").decode("latin-1"),
-            lambda: "base: &base {a: 1}\n" + text.replace("model:\n", "model:\n  <<: *base\n"),
-        ]
-    )()
+    made: list[Callable[[], str]] = [
+        lambda: text.replace("\n", "\r\n"),
+        lambda: "\ufeff" + text,
+        lambda: text.replace("  ", "\t"),
+        lambda: "",
+        lambda: "# nothing\n",
+        lambda: "- a\n- b\n",
+        lambda: "text\n",
+        lambda: text + "---\na: 1\n",
+        lambda: "%YAML 1.1\n---\n" + text,
+        lambda: text.rstrip("\n"),
+        lambda: text + "\x00",
+        lambda: text + "new_section: {a: 1}\n",
+        lambda: text.encode("utf-16").decode("latin-1"),
+        lambda: "base: &base {a: 1}\n" + text.replace("model:\n", "model:\n  <<: *base\n"),
+    ]
+    return draw.choice(made)()
 
 
 EDITS: list[Callable[[str, random.Random], str]] = [
@@ -177,8 +177,8 @@ def readers() -> dict[str, Callable[[], Any]]:
         "evaluate": module["evaluate"].Params,
         "gate": module["gate"].Params,
     }
-    found = {
-        name: (lambda name=name, model=model: read(name, model)) for name, model in typed.items()
+    found: dict[str, Callable[[], Any]] = {
+        name: partial(read, name, model) for name, model in typed.items()
     }
     found["monitor"] = lambda: read("monitor", module["drift"].Params, optional=True)
     found["recorded"] = lambda: module["tracking"].flat(module["params"].recorded())

@@ -62,7 +62,8 @@ def prepare(repo: Path) -> None:
 
 def put(case: Case) -> None:
     """Let the team's modules give this case, here and in other processes."""
-    importlib.import_module(f"{PACKAGE}.case").CURRENT = case
+    team: Any = importlib.import_module(f"{PACKAGE}.case")
+    team.CURRENT = case
     file = Path(os.environ["CASE_FILE"])
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(pickle.dumps(case))
@@ -155,7 +156,7 @@ def check_published(case: Case, day: str) -> None:
     table = DeltaTable(os.environ["MLOPS_PREDICTIONS"]).to_pyarrow_table()
     rows = [row for row in table.to_pylist() if str(row["date"]) == day]
     found = published(table.column_names, predicted.columns[0], "prediction_")
-    names = [name for name in asked if name not in (LABEL,)]
+    names: list[Any] = [name for name in asked if name != LABEL]
     columns = {name: published(table.column_names, name, "request_") for name in names}
     expected = Counter(
         (*(plain(row[name]) for name in names), plain(guess))
@@ -168,7 +169,7 @@ def check_published(case: Case, day: str) -> None:
 
 
 def published(columns: list[str], name: Any, prefix: str) -> str:
-    """Return the column that this one is published as: its own, or, where that is taken, another."""
+    """Return the name that a column is published under: its own, unless that is taken."""
     for each in (f"{prefix}{name}", str(name)):
         if each in columns:
             return each
@@ -179,7 +180,7 @@ def on(case: Case, day: str) -> pd.DataFrame:
     """Return the events of a day in UTC."""
     events = positional(case.events)
     stamps = [when(value) for value in events["event_timestamp"]]
-    start = when(day)
+    start = when(day) or 0
     return events[[s is not None and start <= s < start + DAY for s in stamps]]
 
 
@@ -217,11 +218,7 @@ def plain(value: Any) -> Any:
     if value is None or value is pd.NaT or value is pd.NA:
         return None
     if isinstance(value, np.generic):
-        value = (
-            value.item()
-            if not isinstance(value, np.datetime64 | np.timedelta64)
-            else pd.Timestamp(value)
-        )
+        value = pd.Timestamp(value) if isinstance(value, np.datetime64) else value.item()
     if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(value, datetime):

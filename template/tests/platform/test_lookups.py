@@ -268,7 +268,7 @@ def test_an_entity_that_feast_would_not_see_is_named(mlops: Any, repo: Callable[
         )
         features=[there]
     """
-    with pytest.raises(mlops("errors").Problem, match="there .*place"):
+    with pytest.raises(mlops("errors").Problem, match=r"there .*place"):
         repo(inline)
 
 

@@ -1,6 +1,7 @@
 """A model whose predictions have the name and the type that the case asks for."""
 
 import os
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-KINDS = {
+KINDS: dict[str, Callable[[Any], Any]] = {
     "float": lambda x: x,
     "whole": lambda x: x.astype("int64"),
     "small": lambda x: x.astype("float32"),

@@ -115,10 +115,10 @@ def _complete(repo: RepoContents, written: Path) -> None:
             for one in view.source_feature_view_projections.values()
         ),
     ]
-    for view in views.values():
-        for name in {*view.entities} - {*keys, DUMMY_ENTITY_NAME}:  # Feast would join by no key
+    for each in views.values():
+        for name in {*each.entities} - {*keys, DUMMY_ENTITY_NAME}:  # Feast would join by no key
             raise Problem(
-                f"{FOLDER}/: the view {view.name} has the entity {name!r}, which no variable of the"
+                f"{FOLDER}/: the view {each.name} has the entity {name!r}, which no variable of the"
                 f" module holds: write `entity = Entity(name={name!r}, …)` and `entities=[entity]`"
             )
     named = Counter(one.name for one in taken)
