@@ -42,6 +42,19 @@ def test_a_worse_challenger_is_blocked_and_only_its_stages_ran(variant: Variant)
     assert _versions(repo) == before
 
 
+def test_a_file_that_somebody_put_beside_the_raw_tables_stays(variant: Variant) -> None:
+    repo = variant(True)
+    own = repo.folder / "data/raw/mine.csv"
+    own.write_text("1,2\n")
+    for command in (["dvc", "repro", "ingest"], ["dvc", "repro", "--force", "ingest"]):
+        done = repo.run(*command)
+        assert done.code != 0
+        assert "data/raw/mine.csv" in done.said
+        assert own.read_text() == "1,2\n"
+    own.unlink()
+    assert repo.run("dvc", "repro", "ingest").code == 0
+
+
 def test_a_better_challenger_becomes_the_second_version(trained: Repo, variant: Variant) -> None:
     repo = variant(True)
     repo.edit("params.yaml", "seed: 7", "seed: 8")

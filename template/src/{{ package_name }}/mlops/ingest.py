@@ -9,7 +9,16 @@ from .errors import Problem
 
 
 def run() -> None:
-    """data.load → checked by schema.RAW → data/raw/<table>.parquet."""
+    """data.load → checked by schema.RAW → data/raw/<table>.parquet.
+
+    Raises:
+        Problem: data/raw holds a file that is no table of this stage's; it stays there.
+    """
+    if foreign := sorted(each for each in files.RAW.glob("*") if each.suffix != ".parquet"):
+        raise Problem(
+            f"{foreign[0]}: no stage wrote this, and {files.RAW}/ is the stage ingest's: move it"
+            " elsewhere, as to inputs/, which no tool empties, and let data.load read it there"
+        )
     with files.replacing(files.RAW) as folder:
         for name, table in load().items():
             tables.write(table, folder / f"{name}.parquet")

@@ -141,9 +141,10 @@ def _unchanged(
     """Whether the stage's entry was made from the inputs of now, and its outs are in the remote.
 
     Where every dep is an out, the entries' digests tell; else only the files themselves do. An out
-    that persists tells of what lies elsewhere, and may be other there: each run makes it.
+    that persists tells of what lies elsewhere, and may be other there: each run makes it. (A folder
+    persists for the sake of what people put there.)
     """
-    if not finished and any(out.persist for out in stage.outs):
+    if not finished and any(out.persist and not out.hash_info.isdir for out in stage.outs):
         return False
     if not committed(stage) or not all(remote.has(out) for out in stage.outs):
         return False
