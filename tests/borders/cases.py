@@ -12,8 +12,6 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-from feast.types import Bool, FeastType, Float64, Int64, String
-from feast.value_type import ValueType
 from pandera.typing.pandas import Series
 
 UTC = Annotated[pd.DatetimeTZDtype, "ns", "UTC"]
@@ -38,8 +36,9 @@ class Case:
     times: dict[str, Any] = field(default_factory=lambda: {"events": UTC, "known": UTC})
     coerce: bool = True
     """Whether the schemas bring times into their own form."""
-    key_type: ValueType = ValueType.STRING
-    served: dict[str, FeastType] = field(default_factory=lambda: {"temp": Float64})
+    key_type: str = "STRING"
+    served: dict[str, str] = field(default_factory=lambda: {"temp": "Float64"})
+    """Features by name; their types by Feast's names, for its import takes seconds."""
     later: tuple[str, pd.Series] | None = None
     """What takes the place of the column `step` before the second day is scored."""
     odd: list[str] = field(default_factory=list)
@@ -169,8 +168,8 @@ def type_of_a_key(case: Case, draw: random.Random) -> str:
         table = getattr(case, name)
         table["shop"] = made(table["shop"])
     if draw.random() < 0.5 and "nt64" in form:
-        case.key_type = ValueType.INT64
-    return f"{form} in {where}, Feast has {case.key_type.name}"
+        case.key_type = "INT64"
+    return f"{form} in {where}, Feast has {case.key_type}"
 
 
 def rows_of_one_key_and_time(case: Case, draw: random.Random) -> str:
@@ -210,7 +209,7 @@ def name_of_a_request_column(case: Case, draw: random.Random) -> str:
 def name_of_a_feature(case: Case, draw: random.Random) -> str:
     name = draw.choice([n for n in NAMES if isinstance(n, str) and n != "temp"])
     case.known[name] = np.arange(len(case.known)) / 2
-    case.served[name] = Float64
+    case.served[name] = "Float64"
     return repr(name)[:40]
 
 
@@ -353,15 +352,15 @@ def values_of_a_feature(case: Case, draw: random.Random) -> str:
     whole = np.arange(size)
     form, column, dtype = draw.choice(
         [
-            ("Int64, missing", pd.Series(whole, dtype="Int64").where(whole % 3 > 0), Int64),
-            ("int64", pd.Series(whole), Int64),
-            ("bool", pd.Series(whole % 2 == 0), Bool),
-            ("texts", pd.Series([draw.choice(TEXTS) for _ in whole]), String),
-            ("infinite", pd.Series(whole / 4).replace({1.0: np.inf}), Float64),
-            ("missing", pd.Series(np.full(size, np.nan)), Float64),
-            ("None", pd.Series([None] * size, dtype=object), String),
-            ("float for Int64", pd.Series(whole / 2), Int64),
-            ("text for Float64", pd.Series(whole.astype(str)), Float64),
+            ("Int64, missing", pd.Series(whole, dtype="Int64").where(whole % 3 > 0), "Int64"),
+            ("int64", pd.Series(whole), "Int64"),
+            ("bool", pd.Series(whole % 2 == 0), "Bool"),
+            ("texts", pd.Series([draw.choice(TEXTS) for _ in whole]), "String"),
+            ("infinite", pd.Series(whole / 4).replace({1.0: np.inf}), "Float64"),
+            ("missing", pd.Series(np.full(size, np.nan)), "Float64"),
+            ("None", pd.Series([None] * size, dtype=object), "String"),
+            ("float for Int64", pd.Series(whole / 2), "Int64"),
+            ("text for Float64", pd.Series(whole.astype(str)), "Float64"),
         ]
     )
     case.known["further"], case.served["further"] = column, dtype

@@ -147,7 +147,8 @@ def _read() -> dict[str, Any]:
 
 
 def _line(name: str, error: Any) -> str:
-    where = ".".join([name, *map(str, error["loc"])])
+    parts = (str(each) for each in error["loc"])
+    where = ".".join([name, *(each if each.isprintable() else repr(each) for each in parts)])
     given = "" if error["type"] == "missing" else f" (it is {error['input']!r})"
     return f"{FILE}: {where}: {error['msg']}{given}"
 
