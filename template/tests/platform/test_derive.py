@@ -21,7 +21,10 @@ def test_training_and_batch_have_what_is_derived(
 ) -> None:
     values, ours = mlops("params").section("features", features.Params), mlops("features")
     before = ours.examples(raw, values), ours.requests(raw, values)
-    hook = lambda rows: rows.assign(minute=rows["event_timestamp"].dt.minute)  # noqa: E731
+
+    def hook(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(minute=rows["event_timestamp"].dt.minute)
+
     monkeypatch.setattr(features, "derive", hook, raising=False)
     after = ours.examples(raw, values), ours.requests(raw, values)
     for old, new in zip(before, after, strict=True):

@@ -173,8 +173,8 @@ def repo(
         Path(".feast/online.db").unlink(missing_ok=True)
         with mlops("store").opened() as store:
             mlops("store").fill(store, NOW)
-        for table in tables:
-            (mlops("files").FEATURES / f"{table}.parquet").rename(aside / f"{table}.parquet")
+        for name in tables:
+            (mlops("files").FEATURES / f"{name}.parquet").rename(aside / f"{name}.parquet")
         return mlops("serving.online").Online()  # which has no tables
 
     made: list[Path] = []
@@ -196,7 +196,7 @@ def requests() -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
-def test_a_look_up_is_a_join(mlops: Any, repo: Callable[[str], Any], service: str) -> None:
+def test_a_look_up_is_a_join(mlops: Any, repo: Callable[..., Any], service: str) -> None:
     """At once, when some rows are stale, and when all that can be are."""
     corrected = TABLES["weather"].assign(created=pd.Timestamp(NOW), temp=1.0)
     weather = pd.concat([corrected, TABLES["weather"]], ignore_index=True)

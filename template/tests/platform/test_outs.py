@@ -48,7 +48,27 @@ def test_a_file_of_somebodys_stops_the_pipeline_and_stays(mlops: Any, repo: Path
     check()  # what the stages wrote is theirs
     Path("data/raw/of an earlier run").write_text("data: 1\n")
     check()  # the cache holds its bytes
+    compiled = Path("data/raw/__pycache__/code.pyc")
+    compiled.parent.mkdir()
+    compiled.touch()
+    check()  # nor is it anybody's
     for name in ("raw/mine", "0/mine", "1/mine"):
         Path("data", name).write_text("mine")
     with pytest.raises(problem, match=r"^data/0/mine, data/1/mine, data/raw/mine: no stage"):
         check()
+
+
+def test_a_file_under_a_stages_own_name_stays(mlops: Any, repo: Path) -> None:
+    _dvc("repro", "--quiet")
+    table = Path("data/raw/table")
+    table.unlink()  # it may be a link to what DVC keeps
+    table.write_text("mine")
+    with pytest.raises(mlops("errors").Problem, match=r"^data/raw/table: no stage"):
+        mlops("outs").check(Path("data/raw"))
+    assert table.read_text() == "mine"
+
+
+def test_what_a_stage_wrote_before_it_failed_is_nobodys(mlops: Any, repo: Path) -> None:
+    with mlops("files").replacing(Path("data/raw")) as folder:
+        (folder / "table").write_text("of a stage that failed later, so that DVC knows nothing")
+    mlops("outs").check()

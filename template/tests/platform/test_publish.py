@@ -47,7 +47,7 @@ KINDS: dict[str, Any] = {
     "dicts": [{"a": 1}, {"b": "x"}, None],
     "bytes": [b"\xff", None, b""],
     "string": pd.array(["a", None, ""], dtype="string"),
-    "arrow": pd.array([1, None, 2], dtype=pd.ArrowDtype(arrow.int32())),
+    "arrow": pd.Series([1, None, 2], dtype=pd.ArrowDtype(arrow.int32())),
 }
 NO_TYPE: dict[str, Any] = {
     "timedelta": pd.to_timedelta(DAY, unit="s"),
@@ -124,7 +124,7 @@ def test_what_no_table_holds_is_refused_by_its_name(
     assert "\n" not in str(caught.value)
 
 
-DAYS: dict[str, tuple[list[Any], list[Any], str | None]] = {
+DAYS: dict[str, tuple[Any, Any, str | None]] = {
     "fractions after whole numbers": ([10, 20], [10.75, 20.5], "double"),
     "whole numbers after fractions": ([0.5], [3], "double"),
     "whole numbers, one missing": ([10, 20], [30.0, None], "int64"),

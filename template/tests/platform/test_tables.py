@@ -59,7 +59,7 @@ class Naive(pa.DataFrameModel):
 
 
 class Undeclared(pa.DataFrameModel):
-    when: Series
+    when: Series[Any]
 
 
 @pytest.mark.parametrize("schema", [Nanoseconds, Microseconds, Naive, Undeclared])
@@ -228,6 +228,7 @@ def test_a_registered_model_takes_what_the_schema_allows(
     metadata = Model(signature=mlops("register")._signature())
     loaded = PyFuncModel(metadata, model)
     for given in (rows, rows.iloc[[0]], rows.iloc[[1]], rows.astype({"perhaps": float})):
-        assert loaded.predict(given)["probability"].to_list() == [0.5] * len(given)
+        found: Any = loaded.predict(given)
+        assert found["probability"].to_list() == [0.5] * len(given)
         Inputs.validate(seen[-1])
         assert seen[-1].index.equals(given.index)

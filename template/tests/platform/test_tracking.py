@@ -125,7 +125,12 @@ def test_metrics_and_parameters_may_be_called_anything(
     files, gate = mlops("files"), mlops("gate")
     files.write_json(files.METRICS, {**scores, "baselines": {"a@b": scores}})
     rules = {name: {"min": 0, "max": 9} for name in NAMES}
-    given = {7: {2: [3]}, "long": "x" * 9_000, "none": None, **dict.fromkeys(NAMES, "é")}
+    given: dict[Any, Any] = {
+        7: {2: [3]},
+        "long": "x" * 9_000,
+        "none": None,
+        **dict.fromkeys(NAMES, "é"),
+    }
     params = {"model": given, "gate": {"metrics": rules, "baselines": {"a@b": rules}}}
     Path("params.yaml").write_text(yaml.safe_dump(params))
     gate.run()

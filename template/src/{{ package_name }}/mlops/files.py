@@ -11,6 +11,8 @@ from typing import Any
 
 from .errors import Problem
 
+CACHE = Path(".cache/mlops")
+"""Of this checkout alone: git does not see it."""
 DATA = Path("data")
 RAW = DATA / "raw"
 FEATURES = DATA / "features"
@@ -27,32 +29,51 @@ METRICS = REPORTS / "metrics.json"
 def replacing(target: Path) -> Iterator[Path]:
     """Give an empty folder beside `target` that takes its place when the block ends well.
 
-    A file that the new folder has not may be somebody's: the old folder is kept then, and it is
-    said where. (DVC has emptied a stage's folder by then: see `outs`.)
+    A file in `target` that nothing of ours wrote, and that the new folder has not, may be
+    somebody's: the old folder is kept then, and it is said where. (DVC has emptied a stage's folder
+    by then: see `outs`.)
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         yield scratch
         scratch.chmod(0o755)
-        if _has_more(target, scratch):
+        if any(
+            not (scratch / file.relative_to(target.resolve())).exists() for file in unknown(target)
+        ):
             kept = Path(tempfile.mkdtemp(prefix=f"{target.name}-kept-", dir=target.parent))
             target.rename(kept / target.name)
             print(f"{target} had files that were not written again: they are in {kept}/")
         elif target.exists():
             shutil.rmtree(target)
         scratch.rename(target)
+        if not target.is_absolute():  # else it is no out, and a pod's own folder is read-only
+            write_json(_record(target), {str(file): _mark(file) for file in _files(target)})
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _has_more(old: Path, new: Path) -> bool:
-    """Whether the old folder has a file, other than what Python compiled, that the new has not."""
-    return any(
-        file.is_file() and not (new / file.relative_to(old)).exists()
-        for file in old.rglob("*")
-        if file.parent.name != "__pycache__"
-    )
+def unknown(folder: Path) -> list[Path]:
+    """Return the files of a folder other than those that `replacing` put there, as they were."""
+    record = _record(folder)
+    marks = read_json(record) if record.exists() else {}
+    return [file for file in _files(folder) if marks.get(str(file)) != _mark(file)]
+
+
+def _record(folder: Path) -> Path:
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    return CACHE / "written" / f"{name}.json"
+
+
+def _mark(file: Path) -> list[int]:
+    found = file.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a folder, without what Python compiled."""
+    every = sorted(folder.resolve().rglob("*"))
+    return [file for file in every if file.is_file() and file.parent.name != "__pycache__"]
 
 
 def write_text(path: Path, text: str) -> None:

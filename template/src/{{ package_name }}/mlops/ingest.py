@@ -12,13 +12,12 @@ def run() -> None:
     """data.load → checked by schema.RAW → data/raw/<table>.parquet.
 
     Raises:
-        Problem: data/raw holds a file that is no table of this stage's; it stays there.
+        Problem: data/raw holds a file that this stage did not write; it stays there.
     """
-    if foreign := sorted(each for each in files.RAW.glob("*") if each.suffix != ".parquet"):
-        raise Problem(
-            f"{foreign[0]}: no stage wrote this, and {files.RAW}/ is the stage ingest's: move it"
-            " elsewhere, as to inputs/, which no tool empties, and let data.load read it there"
-        )
+    if files.unknown(files.RAW):
+        from . import outs  # DVC takes a second to import
+
+        outs.check(files.RAW)
     with files.replacing(files.RAW) as folder:
         for name, table in load().items():
             tables.write(table, folder / f"{name}.parquet")
