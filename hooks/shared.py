@@ -7,7 +7,7 @@ from typing import Any
 
 import copier
 import yaml
-from copier.errors import CopierAnswersInterrupt, CopierError
+from copier.errors import CopierAnswersInterrupt, CopierError, InteractiveSessionError
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 ANSWERS_FILE = ".copier-answers.yml"
@@ -61,6 +61,11 @@ def copy(folder: Path, answers: dict[str, Any], *, ask: bool, ref: str | None) -
         )
     except CopierAnswersInterrupt:
         raise KeyboardInterrupt from None
+    except InteractiveSessionError:
+        raise Refusal(
+            "there is no terminal to ask in: write the answers into a file, as scenarios/ has some,"
+            " and add ANSWERS=answers.yml"
+        ) from None
     except (CopierError, ValueError) as error:
         raise Refusal(str(error)) from None
     _record_origin(folder / ANSWERS_FILE)

@@ -1,6 +1,7 @@
 """`mlops`: one command a verb. Each imports its module when it runs, so `--help` is quick."""
 
 import os
+import select
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -190,9 +191,9 @@ def main() -> None:
 
 def _unread() -> bool:
     """Whether nobody reads what is printed, as in `mlops lineage 1 | head`."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
+    reader = select.poll()
+    reader.register(sys.stdout.fileno(), 0)
+    if any(event & (select.POLLERR | select.POLLHUP) for _, event in reader.poll(0)):
         # Python flushes once more as it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return True

@@ -114,10 +114,12 @@ class Fitting:
         kinds = [] if wide is None else [wide] if types.is_nested(wide) else [known, wide]
         fitting = next((kind for kind in kinds if holds(values, kind)), None)
         if fitting is None or (fitting != known and not self._can_be(name, fitting)):
+            value = f"which cannot hold {values.drop_null()[0]} ({values.type})"
+            if name not in self.known:
+                raise Problem(f"{name}: Delta would have it as {known}, {value}: make it a text")
             raise Problem(
-                f"{name}: the table of predictions has it as {known}, which cannot hold"
-                f" {values.drop_null()[0]} ({values.type}): give it as that in each batch, or set"
-                " MLOPS_PREDICTIONS to another table"
+                f"{name}: the table of predictions has it as {known}, {value}: give it as that in"
+                " each batch, or set MLOPS_PREDICTIONS to another table"
             )
         self.types[name] = fitting
 
