@@ -52,7 +52,7 @@ def test_an_engine_has_an_image_where_it_keeps_schedules_of_its_own(
     assert engine or "this repo has the images notebook pipeline serve" in done.stderr
 
 
-PROGRAMS = "cat git head make mktemp mv rm sh"
+PROGRAMS = "awk cat cut git grep head make mktemp mv rm sh sort"
 # As any Unix's: only GNU's takes \n for the end of a line in what it puts in.
 SED = """\
 #!/bin/sh

@@ -1,5 +1,5 @@
 # Names each file that a merge left unfinished, what is wrong and what to type; then exits with 1.
-# Needs git alone: the conflict may be in pyproject.toml or in the platform's own modules.
+# Needs git and what POSIX has: the conflict may be in pyproject.toml or in the platform's own modules.
 # usage: sh conflicts.sh [--settle] [PATH...]
 # --settle: where no file but those that tools write is left, take one side of each; then make goes on.
 git rev-parse --is-inside-work-tree >/dev/null 2>&1 || exit 0
