@@ -28,7 +28,7 @@ def create(folder: Path, answers: dict[str, Any], *, ask: bool, ref: str | None 
 
 
 def _commit(folder: Path) -> None:
-    """Give the folder a git repository, unless it is part of one already."""
+    """Make a git repository in the folder, unless it is part of one already."""
     inside = git(folder, "rev-parse", "--show-toplevel", check=False)
     if inside and not git(folder, "check-ignore", ".", check=False):
         return

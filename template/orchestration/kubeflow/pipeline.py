@@ -66,7 +66,7 @@ def named(component: BaseComponent, stage: Stage) -> BaseComponent:
 
 
 def place(task: dsl.PipelineTask, values: dict[str, Any]) -> None:
-    """Give the stage's pod what the chart's values say of pods."""
+    """Set what the chart's values ask for on the stage's pod."""
     for key, value in values.get("labels", {}).items():
         kubernetes.add_pod_label(task, key, value)
     for key, value in values.get("podAnnotations", {}).items():

@@ -27,7 +27,7 @@ METRICS = REPORTS / "metrics.json"
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give an empty folder beside `target` that takes its place when the block ends well.
+    """Yield an empty folder beside `target` that takes its place when the block ends well.
 
     A file in `target` that nothing of ours wrote, and that the new folder has not, may be
     somebody's: the old folder is kept then, and it is said where. (DVC has emptied a stage's folder

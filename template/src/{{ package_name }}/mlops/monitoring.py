@@ -48,7 +48,7 @@ def to_prometheus(found: Found) -> None:
 
 
 def registered(found: Found) -> CollectorRegistry:
-    """Give the gauges of a comparison, each labelled by the environment and the model's name."""
+    """Return the gauges of a comparison, labelled with environment and model name."""
     registry, model = CollectorRegistry(), (settings().environment, found["name"])
 
     def gauge(name: str, about: str, *labels: str) -> Gauge:
@@ -58,7 +58,7 @@ def registered(found: Found) -> CollectorRegistry:
     gauge("batch_rows", "Rows of the latest batch.").labels(*model).set(found["rows"])
     done = gauge("batch_timestamp_seconds", "When the latest batch was published.")
     done.labels(*model).set(time.time())
-    gauge("drift_judged", "1 where something was held against a reference.").labels(*model).set(
+    gauge("drift_judged", "1 where something was compared with a reference.").labels(*model).set(
         found["judged"]
     )
     distance = gauge("drift_distance", "Of a column from the reference.", "kind", "name")

@@ -61,7 +61,7 @@ class Model:
         return self._team.explain(self._model, rows)
 
     def derive(self) -> derive.Hook | None:
-        """Give the hook that adds to requests what the model was trained with, if there is one."""
+        """Return the hook that adds derived columns to requests, if there is one."""
         return derive.hook()
 
     def row_predictor(self) -> contract.RowPredictor | None:

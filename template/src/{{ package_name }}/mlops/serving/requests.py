@@ -47,7 +47,7 @@ columns = cache(contract.inputs)
 def body(
     served: Iterable[str], keys: Mapping[str, type], derivation: Derivation | None = None
 ) -> type[BaseModel]:
-    """Give the model of a request's body.
+    """Return the model of a request's body.
 
     `served` are Feast's features, `keys` what they are found by; what is derived nobody sends.
     """
