@@ -1,5 +1,6 @@
 """Repos that are set up and whose pipeline ran; what a person would type, typed by a test."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
@@ -16,7 +17,6 @@ COVERING = (
     "kubeflow-text",
     "argo-regression",
     "temporal-forecast",
-    "kubeflow-forecast",
 )
 """Every engine and every type; $SCENARIO names another one, or is `all`."""
 
@@ -88,9 +88,19 @@ def repo(tree: Path, need: Callable[[str], str], git: Callable[..., str]) -> Rep
 
 
 @pytest.fixture(scope="session")
-def trained(repo: Repo) -> Repo:
-    """The scenario's repo after `make pipeline`."""
-    assert repo.run("make", "pipeline").code == 0
+def trained(repo: Repo, scenario: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    """The scenario's repo after `make pipeline`, which one worker runs for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    made = shared / "-".join(("trained", *scenario.values()))
+    with made.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if made.exists():
+            shutil.copytree(made, repo.folder, dirs_exist_ok=True, symlinks=True)
+        else:
+            assert repo.run("make", "pipeline").code == 0
+            left = shutil.ignore_patterns(".venv*", ".*_cache", "__pycache__")
+            shutil.copytree(repo.folder, made, ignore=left, symlinks=True)
     return repo
 
 

@@ -35,7 +35,7 @@ OLDEST = ROUTES[0]
 
 CI = bool(os.environ.get("CI"))
 some = settings(
-    max_examples=20 if CI else 15,
+    max_examples=10,
     derandomize=CI,
     deadline=None,
     # An example takes seconds: show a failure as it was found.

@@ -44,8 +44,9 @@ def drift(
     raw: dict[str, pd.DataFrame],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Any:
-    """Run the stage; gives what it found."""
+    """Run the stage, which draws two columns; returns what it found."""
     monkeypatch.setattr(mlops("ingest"), "load", lambda: raw)
+    monkeypatch.setattr(mlops("monitoring"), "PICTURES", 2)
     module = mlops("drift")
 
     def run(current: pd.DataFrame | None = None) -> dict[str, Any]:

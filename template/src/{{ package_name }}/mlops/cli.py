@@ -191,10 +191,14 @@ def main() -> None:
 
 def _unread() -> bool:
     """Whether nobody reads what is printed, as in `mlops lineage 1 | head`."""
+    try:
+        stdout = sys.stdout.fileno()
+    except OSError:  # no file, as in a notebook
+        return False
     reader = select.poll()
-    reader.register(sys.stdout.fileno(), 0)
+    reader.register(stdout, 0)
     if any(event & (select.POLLERR | select.POLLHUP) for _, event in reader.poll(0)):
         # Python flushes once more as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
         return True
     return False

@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from feast import FeatureService, FeatureStore, FeatureView, Field, OnDemandFeatureView
-from feast.feature_view import DUMMY_ENTITY_ID
-from feast.feature_view_projection import FeatureViewProjection
-from feast.value_type import ValueType
-
 from .errors import Problem
+from .feast_api import (
+    DUMMY_ENTITY_ID,
+    FeatureService,
+    FeatureStore,
+    FeatureView,
+    FeatureViewProjection,
+    Field,
+    OnDemandFeatureView,
+    ValueType,
+)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from feast import FeatureView, FileSource
-from feast.data_format import ParquetFormat
-from feast.value_type import ValueType
 from pyarrow import types
 
 from .errors import Problem
+from .feast_api import FeatureView, FileSource, ParquetFormat, ValueType
 from .projections import Projection, Service
 
 

@@ -15,18 +15,25 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from feast import FeatureService, FeatureStore, FileSource
-from feast.errors import FeastObjectNotFoundException
-from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_NAME, DUMMY_ENTITY_VAL
-from feast.infra.passthrough_provider import PassthroughProvider
-from feast.infra.provider import get_provider
-from feast.repo_config import RepoConfig, load_repo_config
-from feast.repo_contents import RepoContents
-from feast.repo_operations import parse_repo
-from feast.value_type import ValueType
 
 from . import contract, files, projections, source_tables, tables
 from .errors import Problem
+from .feast_api import (
+    DUMMY_ENTITY_ID,
+    DUMMY_ENTITY_NAME,
+    DUMMY_ENTITY_VAL,
+    FeastObjectNotFoundException,
+    FeatureService,
+    FeatureStore,
+    FileSource,
+    PassthroughProvider,
+    RepoConfig,
+    RepoContents,
+    ValueType,
+    get_provider,
+    load_repo_config,
+    parse_repo,
+)
 
 FOLDER = Path("feature_repo")
 SERVICE = "model"

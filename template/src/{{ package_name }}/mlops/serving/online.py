@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
-from feast.types import from_feast_to_pyarrow_type, from_value_type
-from feast.value_type import ValueType
 
 from .. import projections, store
+from ..feast_api import ValueType, from_feast_to_pyarrow_type, from_value_type
 from ..projections import OnDemand, Projection
 
 KINDS: dict[ValueType, type] = {
