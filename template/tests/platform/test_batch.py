@@ -38,7 +38,7 @@ def latest(mlops: Any, registered: dict[str, Any], raw: dict[str, pd.DataFrame])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mlops("ingest"), "load", lambda: raw)
         _score(mlops)
-    return shutil.copytree(mlops("files").BATCH, "latest")
+    return shutil.copytree(mlops("files").BATCH, Path("latest"))
 
 
 @pytest.fixture
