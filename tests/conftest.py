@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import copier
+import jinja2
 import pytest
 import yaml
 from isolation import environment
@@ -38,6 +39,25 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.delenv(name, raising=False)
         for name, value in given.items():
             patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Let Jinja compile a text once: Copier makes templates of each path in every render."""
+    compile_, kept = jinja2.Environment.compile, {}
+
+    def compile_once(self: jinja2.Environment, source: Any, *place: Any, **options: Any) -> Any:
+        if not isinstance(source, str):
+            return compile_(self, source, *place, **options)
+        syntax = (type(self), *self.extensions, self.block_start_string, self.keep_trailing_newline)
+        key = (source, place, *options.items(), syntax)
+        if key not in kept:
+            kept[key] = compile_(self, source, *place, **options)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jinja2.Environment, "compile", compile_once)
         yield
 
 
