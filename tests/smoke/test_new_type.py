@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-NAME = "sixth"
+NAME, LIKE = "sixth", "anomaly"
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def checkout(template: Path, tmp_path: Path, git: Callable[..., str]) -> Path:
     clone = tmp_path / "checkout"
     git(tmp_path, "clone", "--quiet", "--no-tags", str(template), str(clone))
     folder = clone / "model_types" / NAME
-    shutil.copytree(clone / "model_types" / "classification", folder, symlinks=True)
+    shutil.copytree(clone / "model_types" / LIKE, folder, symlinks=True)
     for file in [*folder.glob("tests/*.py"), *folder.glob("notebooks/*.ipynb")]:
-        text = file.read_text().replace("from classification import", f"from {NAME} import")
+        text = file.read_text().replace(f"from {LIKE} import", f"from {NAME} import")
         file.write_text(text)
     questions = clone / "copier.yml"
     text = questions.read_text()

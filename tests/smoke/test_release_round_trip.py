@@ -128,6 +128,7 @@ def mlflow(trained: Repo, tmp_path: Path) -> Iterator[str]:
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", url.rpartition(":")[2]],
+            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
