@@ -96,15 +96,15 @@ def test_temporals_worker_runs_a_stage_and_its_job_keeps_the_schedules(
     given = {"engine": own, "suspend": ["training"]}
     # The chart's hook is over when this returns.
     namespace.install(repo / "deploy/chart", pipelines, stages, surroundings, given)
-    paused = {}
+    scope, paused = f"{RELEASE}.{namespace.name}", {}
     for name in ("batch", "training"):
-        known = temporal("schedule", "describe", "--schedule-id", f"{RELEASE}.{name}")
+        known = temporal("schedule", "describe", "--schedule-id", f"{scope}.{name}")
         paused[name] = known["schedule"]["state"].get("paused", False)
     assert paused == {"batch": False, "training": True}
 
     ingest = pipelines["pipelines"]["training"]["stages"][0]
     graph = {"name": "training", "schedule": "", "stages": [ingest]}
-    run = ["workflow", "execute", "--type", "pipeline", "--task-queue", RELEASE]
+    run = ["workflow", "execute", "--type", "pipeline", "--task-queue", scope]
     done = temporal(*run, "--workflow-id", "by-hand", "--input", json.dumps(graph))
     assert done["result"] == {"ingest": "done"}
     lock = f"{s3}/dvc/late-flights/runs/{namespace.name}/{done['runId']}/ingest.lock"
