@@ -52,7 +52,8 @@ def of(version: str) -> dict[str, Any]:
         **{tag: found.tags.get(tag, "") for tag in TAGS},
         "dirty": found.tags.get("git_sha", "").endswith(DIRTY),
         "rules": [{**rule, "margin": gate.margin(rule)} for rule in about["rules"]],
-        "params": dict(sorted(about["params"].items())),
+        # As text, as in the run of a version of an older release.
+        "params": {name: str(value) for name, value in sorted(about["params"].items())},
         "metrics": dict(sorted(about["metrics"].items())),
     }
 
