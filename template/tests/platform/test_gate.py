@@ -123,7 +123,7 @@ def test_from_the_gate_to_the_registry_and_back(
     (rule,) = found["rules"]
     assert (rule["rule"], rule["min"], rule["max"], rule["broken"]) == (metric, -1e9, None, "")
     assert rule["margin"] == pytest.approx(rule["value"] + 1e9)
-    assert found["params"][f"gate.metrics.{metric}.min"] == -1e9
+    assert float(found["params"][f"gate.metrics.{metric}.min"]) == -1e9
     assert "at least -1e+09" in Path("reports/model_card.md").read_text()
     mlops("lineage").show("1", as_json=False)
     assert first["model_digest"] in capsys.readouterr().out
