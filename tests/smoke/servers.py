@@ -13,6 +13,7 @@ from urllib.request import urlopen
 from repos import Repo
 
 SECONDS = 120
+MOMENT = 10
 
 
 @contextmanager
@@ -42,6 +43,11 @@ def running(repo: Repo, log: Path, ready: str, *command: str) -> Iterator[str]:
         server.terminate()
         server.wait(SECONDS)
         with suppress(ProcessLookupError):
+            # Processes that were told to stop may need a moment on a busy machine.
+            until = time.monotonic() + MOMENT
+            while time.monotonic() < until:
+                os.killpg(server.pid, 0)
+                time.sleep(0.1)
             os.killpg(server.pid, signal.SIGKILL)
             raise AssertionError(f"{server.args!r} ends, and what it started stays")
 
