@@ -280,6 +280,7 @@ def main() -> int:
     parser.add_argument("--batch-every", type=int, default=2, help="every so many cases, a batch")
     parser.add_argument("--verbose", action="store_true", help="say each Problem too")
     arguments = parser.parse_args()
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     prepare(arguments.repo.resolve())
     end = time.monotonic() + arguments.seconds
     began = outcome(ordinary(), None)
