@@ -47,7 +47,7 @@ def _work(repo: Repo, stage: str) -> None:
     files = {
         "src/late_flights/model.py": CODE,
         "params.yaml": "# The team's own.\n",
-        "src/late_flights/mlops/lineage.py": CODE,
+        "src/late_flights/mlops/graph.py": CODE,
         "Makefile": "\n.PHONY: hello\nhello:  ## the team's own\n\t@echo hello\n",
         "pyproject.toml": '\n[tool.late-flights]\nowner = "the team"\n',
         ".gitignore": "/scratch/\n",
