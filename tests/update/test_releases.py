@@ -32,7 +32,7 @@ ROUTES = [(tag, name) for tag, at in RELEASES.items() for name in covering(scena
 # One of each release, of another scenario each time: with all of them, every release would make
 # every run longer by five.
 SAMPLE = [
-    [route for route in ROUTES if route[0] == tag][place % len(covering(scenarios(ROOT, at)))]
+    (tag, (names := covering(scenarios(ROOT, at)))[place % len(names)])
     for place, (tag, at) in enumerate(RELEASES.items())
 ]
 OLDEST = ROUTES[0]

@@ -325,3 +325,14 @@ def test_the_same_model_gives_the_same_reports(
     mlops("evaluate").run()
     assert before
     assert {file: file.read_bytes() for file in before} == before
+
+
+def test_feast_still_checks_what_a_definition_says(mlops: Any) -> None:
+    """Its constructors' checks are kept, of all that typeguard would add to it."""
+    from typeguard import TypeCheckError
+
+    feast = mlops("feast_api")
+    with pytest.raises(TypeCheckError, match="dtype"):
+        feast.Field(name="distance", dtype=str)
+    with pytest.raises(TypeCheckError, match="entities"):
+        feast.FeatureView(name="weather", entities=["origin"], source=None)
