@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -219,6 +220,24 @@ def test_a_look_up_is_a_join(mlops: Any, repo: Callable[..., Any], service: str)
         assert {*found} == {*expected} - {*rows}
         for name, values in found.items():
             assert values == [None if pd.isna(value) else value for value in wanted[name]], name
+
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+def test_the_join_gives_what_feasts_own_gives(
+    mlops: Any, repo: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    """At any time: many are those of a table's rows, or a ttl later to the moment; one is none."""
+    corrected = TABLES["weather"].assign(created=pd.Timestamp(NOW), temp=1.0)
+    weather = pd.concat([corrected, TABLES["weather"]], ignore_index=True)
+    repo(service, TABLES | ({"weather": weather} if "created" in service else {}))
+    rows = pd.concat([requests()] * 20, ignore_index=True)
+    steps = np.random.default_rng(1).integers(-4 * 96, 24, len(rows))
+    rows["event_timestamp"] += pd.to_timedelta(steps * 15, unit="min")
+    rows.loc[7, "event_timestamp"] = pd.NaT
+    with mlops("store").opened(Path("aside").resolve()) as store:
+        joined = mlops("store").join(store, rows)
+        monkeypatch.setattr(mlops("as_of"), "in_use", nullcontext)
+        pd.testing.assert_frame_equal(joined, mlops("store").join(store, rows))
 
 
 def _again(table: pd.DataFrame) -> pd.DataFrame:

@@ -204,12 +204,15 @@ def join(store: FeatureStore, rows: pd.DataFrame) -> pd.DataFrame:
             " out of one of them"
         )
     source_tables.check_rows(rows, model)
+    from . import as_of  # the service, which joins nothing, has no Ibis
+
     # The other columns stay here: the join has fewer types than pandas, and names of its own.
     needed = [name for name in rows if name == tables.TIME or name in model.keys]
-    joined = store.get_historical_features(
-        entity_df=rows[needed].assign(**{ROW: range(len(rows))}),
-        features=asked,
-        full_feature_names=model.full_names,
-    ).to_df()
+    with as_of.in_use():
+        joined = store.get_historical_features(
+            entity_df=rows[needed].assign(**{ROW: range(len(rows))}),
+            features=asked,
+            full_feature_names=model.full_names,
+        ).to_df()
     in_order = joined.sort_values(ROW, ignore_index=True).rename(columns=names)
     return pd.concat([rows.reset_index(drop=True), in_order[[*names.values()]]], axis=1)
