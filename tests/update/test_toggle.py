@@ -40,27 +40,42 @@ QUESTIONS = {
     if not name.startswith("_") and question.get("when") is not False and name not in FIXED
 }
 OTHER = {name: _another(name, question) for name, question in QUESTIONS.items()}
+TEXTS = [
+    name
+    for name, question in QUESTIONS.items()
+    if question["type"] == "str" and "choices" not in question
+]
+CHANGES = {
+    "texts": [{name: OTHER[name][0] for name in TEXTS}],
+    **{name: [{name: answer} for answer in OTHER[name]] for name in QUESTIONS if name not in TEXTS},
+}
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
-def test_an_answer_is_changed_and_changed_back(repos: Repos, name: str, tmp_path: Path) -> None:
-    assert OTHER[name] or len(QUESTIONS[name].get("choices", [])) == 1, f"another {name}, please"
+def test_each_question_has_another_answer() -> None:
+    for name, question in QUESTIONS.items():
+        assert OTHER[name] or len(question.get("choices", [])) == 1, f"another {name}, please"
+
+
+@pytest.mark.parametrize("changed", CHANGES.values(), ids=CHANGES)
+def test_an_answer_is_changed_and_changed_back(
+    repos: Repos, changed: list[dict[str, Any]], tmp_path: Path
+) -> None:
     base = repos.base(HERE, SCENARIO)
     repo = repos.copy(HERE, SCENARIO, tmp_path / "repo")
     with (repo / "src/late_flights/model.py").open("a") as file:
         file.write("# the team's line\n")
     commit(repo)
     edited = tree(repo)
-    for number, answer in enumerate(OTHER[name]):
+    for number, change in enumerate(changed):
         before = tree(repo)
-        assert answer != recorded(repo)[name]
-        answers = recorded(repo) | {name: answer}
+        assert all(recorded(repo)[name] != answer for name, answer in change.items())
+        answers = recorded(repo) | change
         fresh = start(repos.clone, HERE, answers, tmp_path / f"fresh {number}")
-        update(repo, {name: answer})
+        update(repo, change)
         assert recorded(repo) == answers
         after = tree(repo)
         owners = whose(fresh, {*before, *tree(fresh), *after})
         assert wrong(before, before, tree(fresh), after, owners) == []
         commit(repo)
-    update(repo, {name: recorded(base)[name]})
+    update(repo, {name: recorded(base)[name] for change in changed for name in change})
     assert tree(repo) == edited
