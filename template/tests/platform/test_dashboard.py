@@ -59,6 +59,16 @@ def test_the_first_page_lists_all_of_them(mlops: Any, workspace: Path) -> None:
     }
 
 
+def test_another_version_is_loaded_anew(
+    mlops: Any, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = mlops("dashboard.model")
+    st.cache_resource.clear()
+    monkeypatch.setattr(mlops("production"), "run", lambda folder: None)
+    monkeypatch.setattr(mlops("artifact"), "load", lambda *_: object())
+    assert model.loaded("1") is model.loaded("1") is not model.loaded("2")
+
+
 @pytest.mark.parametrize("name", ["versions", "explain"])
 def test_before_the_first_model_it_says_what_to_type(draw: Draw, name: str) -> None:
     page = draw(name)

@@ -27,8 +27,8 @@ def version() -> str:
 
 
 @st.cache_resource(max_entries=1, show_spinner="Fetching the model in production")
-def loaded(_version: str) -> Any:
-    """The version, as MLflow loads it."""
+def loaded(number: str) -> Any:
+    """The version of this number, as MLflow loads it: another number is another model."""
     production.run(FOLDER)
     return artifact.load(FOLDER, NAME)
 
