@@ -99,7 +99,10 @@ def trained(repo: Repo, scenario: dict[str, str], tmp_path_factory: pytest.TempP
             shutil.copytree(made, repo.folder, dirs_exist_ok=True, symlinks=True)
         else:
             assert repo.run("make", "pipeline").code == 0
-            left = shutil.ignore_patterns(".venv*", ".*_cache", "__pycache__")
+            # The answers say where each worker's own template lies.
+            left = shutil.ignore_patterns(
+                ".venv*", ".*_cache", "__pycache__", ".copier-answers.yml"
+            )
             shutil.copytree(repo.folder, made, ignore=left, symlinks=True)
     return repo
 
