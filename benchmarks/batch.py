@@ -37,7 +37,7 @@ def parts():
     for start in range(0, size, rows.JOINED):
         part = test.iloc[np.arange(start, min(start + rows.JOINED, size)) % len(test)]
         yield from [part] * shards
-rows.write(parts(), folder, shards)
+rows.write(parts(), folder, shards, test)
 """
 
 

@@ -13,10 +13,10 @@ from repos import Repo
 
 COVERING = (
     "airflow-classification",
-    "temporal-anomaly",
-    "kubeflow-text",
+    "kubeflow-anomaly",
     "argo-regression",
     "temporal-forecast",
+    "temporal-text",
 )
 """Every engine and every type; $SCENARIO names another one, or is `all`."""
 
