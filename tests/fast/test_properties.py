@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("offline")
 
 CI = bool(os.environ.get("CI"))
 few = settings(
-    max_examples=20,
+    max_examples=12,
     derandomize=CI,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

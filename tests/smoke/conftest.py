@@ -99,10 +99,7 @@ def trained(repo: Repo, scenario: dict[str, str], tmp_path_factory: pytest.TempP
             shutil.copytree(made, repo.folder, dirs_exist_ok=True, symlinks=True)
         else:
             assert repo.run("make", "pipeline").code == 0
-            # The answers say where each worker's own template lies.
-            left = shutil.ignore_patterns(
-                ".venv*", ".*_cache", "__pycache__", ".copier-answers.yml"
-            )
+            left = shutil.ignore_patterns(".venv*", ".*_cache", "__pycache__")
             shutil.copytree(repo.folder, made, ignore=left, symlinks=True)
     return repo
 

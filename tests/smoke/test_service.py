@@ -66,7 +66,7 @@ def _attack(url: str, cases: int) -> "subprocess.CompletedProcess[str]":
 
 def test_whatever_clients_send_the_page_says_what_they_get(address: str, whole: bool) -> None:
     """No 5xx, and no answer, status or refusal that the API's page does not tell of."""
-    assert _attack(address, CASES if whole else CASES // 4).returncode == 0
+    assert _attack(address, CASES if whole else CASES // 10).returncode == 0
 
 
 @pytest.mark.usefixtures("once")
