@@ -15,8 +15,8 @@ COVERING = (
     "airflow-classification",
     "kubeflow-anomaly",
     "argo-regression",
-    "temporal-forecast",
     "temporal-text",
+    "temporal-forecast",
 )
 """Every engine and every type; $SCENARIO names another one, or is `all`."""
 

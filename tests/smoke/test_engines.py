@@ -81,7 +81,7 @@ def test_a_gate_that_fails_fails_the_run_and_unchanged_stages_are_skipped(
     assert repo.run("dvc", "push").code == 0
     before = repo.run("mlops", "lineage", "none").said
     params = repo.folder / "params.yaml"
-    bound = rf"({metric}: {{min: )[\d.]+"
+    bound = rf"({metric}: {{min: )-?[\d.]+"
     raised, times = re.subn(bound, r"\g<1>0.999", params.read_text(), count=1)
     assert times == 1
     params.write_text(raised)
