@@ -108,6 +108,18 @@ SERVICES = {
         )
         features=[there]
     """,
+    "a key of any name": """
+        known = Entity(name="known", value_type=ValueType.STRING)
+        tables = FileSource(
+            name="weather", path="../data/features/weather.parquet",
+            timestamp_field="event_timestamp", field_mapping={"airport": "known"},
+        )
+        there = FeatureView(
+            name="there", entities=[known], ttl=timedelta(hours=2), source=tables,
+            schema=[Field(name="wind", dtype=Float64)],
+        )
+        features=[there.with_join_key_map({"known": "airport"})]
+    """,
     "two rows of a time, and which came later": """
         weather.batch_source.created_timestamp_column = "created"
         features=[weather]

@@ -15,7 +15,7 @@ import ibis
 FeatureTable = tuple[Any, str, str | None, dict[str, str], list[str], timedelta | None]
 """A table with features as Feast gives it: the table, its columns of the rows' time and of when
 they were made, the column of the entity table by join key, the features' columns, and the ttl."""
-ENTITY_ROW, KNOWN = "entity_row_id", "__known__"
+ENTITY_ROW, KNOWN, KEY = "entity_row_id", "known at", "key {}"
 
 
 def in_use() -> AbstractContextManager[Any]:
@@ -44,12 +44,12 @@ def _with_features(rows: Any, feature_table: FeatureTable, now: str) -> Any:
             ibis.window(group_by=[*keys, time], order_by=table[made].desc())
         )
         table = table.filter(latest == 0)
-    renamed = [table[time].name(KNOWN), *(table[key].name(f"__{key}__") for key in keys)]
+    renamed = [table[time].name(KNOWN), *(table[key].name(KEY.format(key)) for key in keys)]
     known = table.select(*renamed, *features)
     found = rows.asof_join(
         known,
         rows[now] >= known[KNOWN],
-        [rows[column] == known[f"__{key}__"] for key, column in keys.items()],
+        [rows[column] == known[KEY.format(key)] for key, column in keys.items()],
     )
     if ttl:
         holds = found[KNOWN] + ibis.literal(ttl) >= found[now]
