@@ -232,3 +232,9 @@ def test_a_registered_model_takes_what_the_schema_allows(
         assert found["probability"].to_list() == [0.5] * len(given)
         Inputs.validate(seen[-1])
         assert seen[-1].index.equals(given.index)
+
+
+def test_a_column_that_arrow_cannot_give_back_is_named(mlops: Any) -> None:
+    table = pd.DataFrame({"whole": range(9), "bins": pd.cut(range(9), 3)})
+    with pytest.raises(mlops("errors").Problem, match=r"^examples: bins: .*astype\(str\)$"):
+        mlops("tables").stored(table, "examples")

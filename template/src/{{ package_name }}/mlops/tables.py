@@ -49,7 +49,7 @@ def stored(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the table as `read` would after `write`, so that all stages see the same types.
 
     Raises:
-        Problem: Arrow cannot hold a column.
+        Problem: Arrow cannot hold a column, or not give it back.
     """
     kinds = {str(column): kind for column, kind in table.dtypes.items()}
     seconds = [column for column, kind in kinds.items() if getattr(kind, "unit", "") == "s"]
@@ -58,8 +58,23 @@ def stored(table: pd.DataFrame, name: str) -> pd.DataFrame:
         arrow = pa.Table.from_pandas(table.assign(**finer), preserve_index=False)
     except UNHOLDABLE as error:
         raise Problem(f"{name}: {reason(error)}") from None
-    found: pd.DataFrame = arrow.to_pandas()
+    try:
+        found: pd.DataFrame = arrow.to_pandas()
+    except UNHOLDABLE:  # such as a category of intervals, which Arrow writes and cannot read
+        column = next(each for each in arrow.column_names if not _readable(arrow.select([each])))
+        raise Problem(
+            f"{name}: {column}: its values cannot be read back once they are written: make them"
+            " texts, by .astype(str)"
+        ) from None
     return found
+
+
+def _readable(table: pa.Table) -> bool:
+    try:
+        table.to_pandas()
+    except UNHOLDABLE:
+        return False
+    return True
 
 
 def reason(error: Exception) -> str:
