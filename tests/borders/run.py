@@ -152,6 +152,7 @@ def check_published(case: Case, day: str) -> None:
     from deltalake import DeltaTable
 
     asked = on(case, day)
+    asked = asked.assign(event_timestamp=[*map(pd.Timestamp, asked["event_timestamp"])])
     predicted = importlib.import_module(f"{PACKAGE}.model").predict(2.0, asked)
     table = DeltaTable(os.environ["MLOPS_PREDICTIONS"]).to_pyarrow_table()
     rows = [row for row in table.to_pylist() if str(row["date"]) == day]
