@@ -1,9 +1,9 @@
-"""Batch inference beside `Booster.predict` on a frame in memory: `make bench-batch`.
+"""Compare batch inference with `Booster.predict` on a frame in memory: `make bench-batch`.
 
-The stages `score` and `publish` run as they do in the pipeline, each a process of its own whose
-start counts, on the test rows over and over. Another process that holds the same rows in memory
-already asks LightGBM alone. What else the machine does befalls the clock and hardly the
-processors' seconds: the ratio is of these.
+The stages `score` and `publish` run on repeated test rows as in the pipeline, each in its own
+process including its start. The bare prediction runs LightGBM alone in a process that already holds
+the same rows in memory. The ratio compares CPU seconds, which other load on the machine hardly
+affects, unlike wall-clock time.
 """
 
 import argparse
@@ -19,15 +19,15 @@ from pathlib import Path
 BARE = Path(__file__).parent / "peers" / "bare.py"
 SIZES = [100_000, 1_000_000, 10_000_000]
 RATIO, MEMORY = 0.7, 1_500
-"""Targets: of the bare prediction, and MB."""
+"""Targets: throughput relative to the bare prediction, and memory in MB."""
 
-# In the repo's environment: the test rows, so often that they are `size`, in the platform's groups.
+# Runs in the repo's environment: write `size` repeated test rows in the platform's row groups.
 ROWS = """
 import json, sys
 from importlib import import_module
 from pathlib import Path
 import numpy as np, pandas as pd
-rows, schema = (import_module(f"{sys.argv[1]}.{name}") for name in ("mlops.rows", "schema"))
+rows, schema = (import_module(f"{sys.argv[1]}.{name}") for name in ("mlops.batch.rows", "schema"))
 size, shards, folder = int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
 test = pd.read_parquet("data/dataset/test.parquet")[[*schema.Features.to_schema().columns]]
 about = {"date": "2013-12-30", "rows": size, "columns": [*schema.EXAMPLE]}
@@ -43,16 +43,16 @@ rows.write(parts(), folder, shards, test)
 
 @dataclass(frozen=True)
 class Measured:
-    """What a process, or several at once, took."""
+    """Resources used by one process, or by several at once."""
 
     clock: float
     processors: float
     megabytes: float
-    """The most that one of them held."""
+    """Peak memory of the largest process."""
 
 
 def timed(commands: list[list[str]], folder: Path, threads: int) -> Measured:
-    """Run the commands at once, each with so many threads."""
+    """Run the commands at once, each with the given number of threads."""
     env = os.environ | {"OMP_NUM_THREADS": str(threads)}
     start = time.perf_counter()
     started = [
@@ -60,7 +60,7 @@ def timed(commands: list[list[str]], folder: Path, threads: int) -> Measured:
     ]
     processors = megabytes = 0.0
     for process in started:
-        _, status, usage = os.wait4(process.pid, 0)  # with the processes that it waited for
+        _, status, usage = os.wait4(process.pid, 0)  # includes its children
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise SystemExit(f"{process.args!r} failed")
@@ -70,10 +70,10 @@ def timed(commands: list[list[str]], folder: Path, threads: int) -> Measured:
 
 
 class Bench:
-    """A folder with a repo's model in production and as many rows as are asked for."""
+    """A folder with a repo's production model and a chosen number of rows."""
 
     def __init__(self, repo: Path, folder: Path) -> None:
-        """Take the model that `mlops production` fetched."""
+        """Use the model that `mlops production` fetched."""
         self.repo, self.folder, self.batch = repo, folder, folder / "data/batch"
         self.batch.mkdir(parents=True)
         shutil.copy(repo / "pyproject.toml", folder)
@@ -82,73 +82,74 @@ class Bench:
         self.package = next(repo.glob("src/*/mlops")).parent.name
 
     def rows(self, size: int, shards: int) -> None:
-        """Write the shards of a day of that many rows; nothing is left of the day before."""
+        """Write the shards of a day with `size` rows and delete those of the previous day."""
         for name in ("batch/rows", "batch/scores", "predictions"):
             shutil.rmtree(self.folder / "data" / name, ignore_errors=True)
         rows = self.batch / "rows"
         rows.mkdir()
-        asked = [self.package, str(size), str(shards), str(rows)]
-        subprocess.run([self.python, "-c", ROWS, *asked], cwd=self.repo, check=True)
+        arguments = [self.package, str(size), str(shards), str(rows)]
+        subprocess.run([self.python, "-c", ROWS, *arguments], cwd=self.repo, check=True)
 
     def stage(self, *words: str, threads: int = 2) -> Measured:
-        """Run a stage."""
+        """Run a stage and measure it."""
         return timed([[self.mlops, *words]], self.folder, threads)
 
     def bare(self) -> tuple[float, float]:
-        """Predict the first shard with LightGBM alone; seconds of the clock and processors."""
+        """Predict the first shard with LightGBM alone; return wall-clock and CPU seconds."""
         inputs = [str(self.batch / name) for name in ("model/model", "rows/0.parquet")]
         command = [self.python, str(BARE), *inputs]
         env = os.environ | {"OMP_NUM_THREADS": "2"}
-        said = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
-        clock, processors = map(float, said.stdout.split())
+        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
+        clock, processors = map(float, done.stdout.split())
         return clock, processors
 
     def scaling(self, size: int, rounds: int) -> tuple[float, float]:
-        """Rows a second of two shards at once over those of one, a thread each; the best rounds.
+        """Return the speedup of two shards at once over one, with one thread each.
 
-        And the same by the processors' seconds: what two would be on cores of their own.
+        The first value is by wall-clock time, the second by CPU seconds, which shows the speedup on
+        two dedicated cores. Both use the best rounds.
         """
         self.rows(size, 2)
-        both = [[self.mlops, "score", str(shard)] for shard in (0, 1)]
+        commands = [[self.mlops, "score", str(shard)] for shard in (0, 1)]
         one, two = [], []
         for _ in range(rounds):
             one.append(self.stage("score", "0", threads=1))
-            two.append(timed(both, self.folder, 1))
+            two.append(timed(commands, self.folder, 1))
         clock = min(each.clock for each in one) / min(each.clock for each in two)
         single = min(each.processors for each in one)
         return 2 * clock, 4 * single / min(each.processors for each in two)
 
 
 def line(sizes: list[int], seconds: list[float]) -> str:
-    """Say what a start takes, what a row does, and how far from that line the sizes between are."""
+    """Return a text with the cost of a start and of a row, and the deviation from that line."""
     each = (seconds[-1] - seconds[0]) / (sizes[-1] - sizes[0])
     start = seconds[0] - each * sizes[0]
     off = [second / (start + each * size) - 1 for size, second in zip(sizes, seconds, strict=True)]
     return (
-        f"score takes {start:.1f} s to start and {each * 1e6:.2f} µs a row;"
-        f" {max(map(abs, off)):.0%} off that line at most"
+        f"score takes {start:.1f} s to start and {each * 1e6:.2f} µs per row;"
+        f" other sizes deviate by at most {max(map(abs, off)):.0%}"
     )
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("repo", type=Path, help="a generated repo after `make pipeline`")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="rows")
-    parser.add_argument("--rounds", type=int, default=3, help="of the shards")
-    given = parser.parse_args()
-    repo = given.repo.resolve()
+    parser.add_argument("--rounds", type=int, default=3, help="of the two shards")
+    arguments = parser.parse_args()
+    repo = arguments.repo.resolve()
     subprocess.run(
         [repo / ".venv/bin/mlops", "production"], cwd=repo, check=True, stdout=sys.stderr
     )
-    print(f"targets: {RATIO:g} of the bare prediction, {MEMORY:,} MB")
+    print(f"targets: {RATIO:g} times the bare prediction, {MEMORY:,} MB")
     print(
         f"{'rows':>11}{'score: rows/s':>15}{'µs/row':>8}{'MB':>7}{'bare: rows/s':>14}{'µs/row':>8}"
         f"{'ratio':>7}{'publish: µs/row':>17}{'MB':>7}"
     )
     with tempfile.TemporaryDirectory(dir=repo) as scratch:
         bench, seconds = Bench(repo, Path(scratch)), []
-        for size in given.sizes:
+        for size in arguments.sizes:
             bench.rows(size, 1)
             score, (clock, processors) = bench.stage("score", "0"), bench.bare()
             publish = bench.stage("publish")
@@ -161,11 +162,12 @@ def main() -> None:
                 flush=True,
             )
         if len(seconds) > 2:
-            print(f"{line(given.sizes, seconds)} (processors' seconds)", flush=True)
-        clock, cores = bench.scaling(given.sizes[min(1, len(given.sizes) - 1)], given.rounds)
+            print(f"{line(arguments.sizes, seconds)} (CPU seconds)", flush=True)
+        size = arguments.sizes[min(1, len(arguments.sizes) - 1)]
+        clock, cores = bench.scaling(size, arguments.rounds)
     print(
-        f"two shards at once are {clock:.2f} times as fast as one (a thread each);"
-        f" {cores:.2f} times by the processors' seconds"
+        f"two shards at once are {clock:.2f} times as fast as one (one thread each);"
+        f" {cores:.2f} times by CPU seconds"
     )
 
 

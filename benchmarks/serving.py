@@ -1,9 +1,12 @@
-"""Stream inference side by side with its peers: `make bench-serving`.
+"""Compare stream inference with other servers: `make bench-serving`.
 
-The same model answers the same row in each server, with one worker. The servers run at the same
-time, and wrk asks them in turn: whatever else the machine does befalls all of them. The best of
-the rounds counts. A busy machine lengthens waits, and hardly the processor's time of a request,
-which is printed too.
+Each server predicts the same row with the same model and one worker. All servers run at the same
+time, and wrk sends requests to one after the other, so that other load on the machine affects them
+all. The best round counts. The CPU time per request is printed too: other load hardly affects it,
+unlike latency.
+
+With `--ablation`, the servers are the service without each of its speed devices. Of these, `mixed`
+is the latency of single rows while two clients send requests of 1,000 rows.
 """
 
 import argparse
@@ -20,12 +23,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 PEERS = Path(__file__).parent / "peers"
 CONCURRENCY = (1, 32, 128)
+DEVICES = (
+    "nothing", "single_row", "alone", "batches", "pace", "lanes", "direct_route", "gc",
+    "switch_interval", "log_records", "request_ids",
+)  # fmt: skip
+"""Those that peers/without.py can switch off; the first stands for the whole service."""
 TARGETS = {"constant": 0.6, "mlflow": 10.0, "bentoml": 6.0, "mlserver": 2.5}
 ROW: dict[str, Any] = {
     "origin": "JFK", "dest": "SFO", "carrier": "B6", "distance": 2586, "hour": 17, "weekday": 4,
@@ -34,13 +43,13 @@ ROW: dict[str, Any] = {
     "temp": 40.1, "wind_speed": 8.0, "precip": 0.0, "visib": 10.0,
 }  # fmt: skip
 UV = ("uv", "run", "--quiet", "--no-project", "--python", "3.11")
-# What model.py and schema.py of the example import.
+# Dependencies of model.py and schema.py in the example.
 MODEL = ("--with", "lightgbm>=4.7,<5", "--with", "pandas>=2.3,<3", "--with", "pandera>=0.35,<0.36")
 
 
 @dataclass(frozen=True)
 class Server:
-    """How to start a server, where it answers, and what it is asked."""
+    """The command of a server, and the path, body and port of its requests."""
 
     name: str
     command: tuple[str, ...]
@@ -51,17 +60,17 @@ class Server:
 
 @dataclass(frozen=True)
 class Measured:
-    """What wrk says of some seconds."""
+    """Results of one run of wrk."""
 
     per_second: float
     p99: float
-    """In milliseconds."""
+    """Latency in milliseconds."""
     cpu: float
-    """Milliseconds of the processor that the server took for a request."""
+    """CPU milliseconds of the server per request."""
 
 
 def servers(repo: Path, folder: Path) -> list[Server]:
-    """Give the servers; `folder` is for their files."""
+    """Return the servers; `folder` is for their files."""
     package = _package(repo)
     python, rows = str(repo / ".venv/bin/python"), {"rows": [ROW]}
     bento = (*UV, *MODEL, "--with", "bentoml>=1.4,<2", "bentoml", "serve", "bento:Service")
@@ -84,8 +93,17 @@ def servers(repo: Path, folder: Path) -> list[Server]:
     ]  # fmt: skip
 
 
+def ablated(repo: Path) -> list[Server]:
+    """Return the service without each of its speed devices."""
+    start = (str(repo / ".venv/bin/python"), str(PEERS / "without.py"), _package(repo))
+    return [
+        Server(name, (*start, str(port), name), "/v1/predict", {"rows": [ROW]}, port)
+        for port, name in enumerate(DEVICES, 8931)
+    ]
+
+
 def _columns(row: dict[str, Any]) -> dict[str, Any]:
-    """The row as MLServer's protocol has it."""
+    """Return a row in MLServer's protocol, V2."""
     kinds = {str: "BYTES", int: "INT64", float: "FP64"}
     inputs = [
         {"name": name, "shape": [1, 1], "datatype": kinds[type(value)], "data": [value]}
@@ -101,14 +119,14 @@ def _package(repo: Path) -> str:
 
 @contextmanager
 def running(server: Server, repo: Path, log: Path) -> Iterator[int]:
-    """Run a server until the block ends; gives its process.
+    """Run a server until the block ends, and yield its process id.
 
     Raises:
-        SystemExit: it does not answer, with the log's last lines, or another process has its port.
+        SystemExit: the server does not respond (with the end of its log), or its port is in use.
     """
     with socket.socket() as port:
         if not port.connect_ex(("127.0.0.1", server.port)):
-            raise SystemExit(f"{server.name}: another process answers on port {server.port}")
+            raise SystemExit(f"{server.name}: another process uses port {server.port}")
     model = repo / "data/batch/model"
     flavor = next((model / "model").rglob("model.txt")).parent
     env = {
@@ -122,20 +140,20 @@ def running(server: Server, repo: Path, log: Path) -> Iterator[int]:
         "PATH": f"{repo / '.venv/bin'}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{repo / 'src'}{os.pathsep}{PEERS}",
     }
-    with log.open("w") as said:
+    with log.open("w") as file:
         process = subprocess.Popen(
-            server.command, cwd=repo, env=env, stdout=said, stderr=said, start_new_session=True
+            server.command, cwd=repo, env=env, stdout=file, stderr=file, start_new_session=True
         )
     try:
         end = time.monotonic() + 300
-        while not (answer := ask(server)):
+        while not (response := ask(server)):
             if process.poll() is not None or time.monotonic() > end:
-                raise SystemExit(f"{server.name} does not answer:\n{log.read_text()[-2000:]}")
+                raise SystemExit(f"{server.name} does not respond:\n{log.read_text()[-2000:]}")
             time.sleep(0.5)
-        print(f"{server.name}: {answer[:150]}", file=sys.stderr)
+        print(f"{server.name}: {response[:150]}", file=sys.stderr)
         yield process.pid
     finally:
-        # BentoML's worker has a session of its own: left alive, it would answer the next run.
+        # BentoML's worker has its own session: left running, it would respond in the next run.
         for one in family(process.pid):
             with suppress(ProcessLookupError):
                 os.kill(one, signal.SIGKILL)
@@ -143,15 +161,15 @@ def running(server: Server, repo: Path, log: Path) -> Iterator[int]:
 
 
 def ask(server: Server) -> str:
-    """Give a server's answer, or nothing while it has none."""
+    """Return a server's response, or an empty string while it is not ready."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{server.port}{server.path}",
         json.dumps(server.body).encode(),
         {"content-type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return str(answer.read().decode())
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return str(response.read().decode())
     except urllib.error.HTTPError as error:
         if error.code in (400, 422, 500):
             raise SystemExit(f"{server.name}: {error.code} {error.read()[:2000]!r}") from None
@@ -161,82 +179,117 @@ def ask(server: Server) -> str:
 
 
 def family(process: int) -> dict[int, int]:
-    """Give a process and all that it started, with the processor's ticks that each has had."""
+    """Return the ids of a process and its descendants, each with its CPU ticks."""
     parents, ticks = {}, {}
     for file in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             fields = file.read_text().rpartition(")")[2].split()
             parents[int(file.parent.name)] = int(fields[1])
             ticks[int(file.parent.name)] = sum(map(int, fields[11:13]))
-    members, found = {process}, 0
-    while len(members) > found:
-        found = len(members)
+    members, size = {process}, 0
+    while len(members) > size:
+        size = len(members)
         members |= {child for child, parent in parents.items() if parent in members}
     return {one: ticks.get(one, 0) for one in members}
 
 
 def used(process: int) -> float:
-    """Give the seconds of the processor that a process and all that it started have had."""
+    """Return the CPU seconds of a process and its descendants."""
     return sum(family(process).values()) / os.sysconf("SC_CLK_TCK")
 
 
-def wrk(server: Server, process: int, connections: int, seconds: int, folder: Path) -> Measured:
-    """Ask a server by so many connections at once."""
-    script = folder / f"{server.name}.lua"
+def load(server: Server, connections: int, seconds: int, folder: Path) -> list[str]:
+    """Return a command that sends the server's body from a number of concurrent connections."""
+    script = folder / f"{server.name}-{len(json.dumps(server.body))}.lua"
     script.write_text(
         'wrk.method = "POST"\nwrk.headers["content-type"] = "application/json"\n'
         f"wrk.body = [==[{json.dumps(server.body)}]==]\n"
     )
+    return [
+        "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "--timeout", "30",
+        "-s", str(script), f"http://127.0.0.1:{server.port}{server.path}",
+    ]  # fmt: skip
+
+
+def wrk(server: Server, process: int, connections: int, seconds: int, folder: Path) -> Measured:
+    """Load a server with a number of concurrent connections."""
     before = used(process)
-    said = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "--timeout", "30",
-         "-s", str(script), f"http://127.0.0.1:{server.port}{server.path}"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    if "Non-2xx" in said or "Socket errors" in said:
-        raise SystemExit(f"{server.name} failed under load:\n{said}")
-    ((number, unit),) = re.findall(r"99%\s+([\d.]+)(us|ms|s)", said)
+    output = subprocess.run(
+        load(server, connections, seconds, folder), capture_output=True, text=True, check=True
+    ).stdout
+    if "Non-2xx" in output or "Socket errors" in output:
+        raise SystemExit(f"{server.name} failed under load:\n{output}")
+    ((number, unit),) = re.findall(r"99%\s+([\d.]+)(us|ms|s)", output)
     p99 = float(number) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
-    count = int(re.findall(r"(\d+) requests in", said)[0])
-    per_second = float(re.findall(r"Requests/sec:\s+([\d.]+)", said)[0])
+    count = int(re.findall(r"(\d+) requests in", output)[0])
+    per_second = float(re.findall(r"Requests/sec:\s+([\d.]+)", output)[0])
     return Measured(per_second, p99, (used(process) - before) / count * 1e3)
 
 
-def main() -> None:
-    """Measure, and print a table; the ratios are ours over theirs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("repo", type=Path, help="a generated repo after `make pipeline`")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=5)
-    given = parser.parse_args()
-    repo = given.repo.resolve()
-    subprocess.run([repo / ".venv/bin/mlops", "production"], cwd=repo, check=True)
-    best: dict[tuple[str, int], Measured] = {}
-    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        folder = Path(scratch)
-        started = servers(repo, folder)
+def mixed(server: Server, process: int, seconds: int, folder: Path) -> Measured:
+    """Load a server with single rows while two clients send requests of 1,000 rows."""
+    many = replace(server, body={"rows": server.body["rows"] * 1000})
+    with subprocess.Popen(load(many, 2, seconds + 2, folder), stdout=subprocess.DEVNULL):
+        time.sleep(1)
+        return wrk(server, process, 8, seconds, folder)
+
+
+Results = dict[tuple[str, str], Measured]
+"""The best results by server and load."""
+
+
+def measure(
+    started: list[Server], repo: Path, folder: Path, rounds: int, seconds: int, *, mix: bool
+) -> Results:
+    """Run all servers at the same time, and load them one after the other."""
+    best: Results = {}
+    with ExitStack() as stack:
         processes = {
             server.name: stack.enter_context(running(server, repo, folder / f"{server.name}.log"))
             for server in started
         }
-        for number in range(given.rounds):
-            print(f"round {number + 1} of {given.rounds}", file=sys.stderr)
-            for connections in CONCURRENCY:
+        loads = {str(number): partial(wrk, connections=number) for number in CONCURRENCY}
+        if mix:
+            loads["mixed"] = partial(mixed)
+        for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", file=sys.stderr)
+            for load_name, run in loads.items():
                 for server in started:
-                    process = processes[server.name]
-                    found = wrk(server, process, connections, given.seconds, folder)
-                    key = server.name, connections
-                    best[key] = max(best.get(key, found), found, key=lambda one: one.per_second)
+                    result = run(server, processes[server.name], seconds=seconds, folder=folder)
+                    key = server.name, load_name
+                    best[key] = max(best.get(key, result), result, key=lambda one: one.per_second)
+    return best
+
+
+def show(best: Results, first: str) -> None:
+    """Print a table; the ratios compare the first server with each."""
     titles = f"{'requests/s':>12}{'p99 ms':>9}{'ratio':>8}{'target':>8}{'cpu ms':>8}{'ratio':>8}"
-    print(f"{'server':10}{'at once':>8}{titles}")
-    for (name, connections), found in best.items():
-        ours = best["ours", connections]
-        ratio, cheaper = ours.per_second / found.per_second, found.cpu / ours.cpu
+    print(f"{'server':16}{'clients':>8}{titles}")
+    for (name, clients), result in best.items():
+        ours = best[first, clients]
+        ratio, cheaper = ours.per_second / result.per_second, result.cpu / ours.cpu
         target = f"{TARGETS[name]:g}" if name in TARGETS else ""
         print(
-            f"{name:10}{connections:8}{found.per_second:12.0f}{found.p99:9.1f}{ratio:8.2f}{target:>8}"
-            f"{found.cpu:8.2f}{cheaper:8.2f}"
+            f"{name:16}{clients:>8}{result.per_second:12.0f}{result.p99:9.1f}{ratio:8.2f}"
+            f"{target:>8}{result.cpu:8.2f}{cheaper:8.2f}"
         )
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("repo", type=Path, help="a generated repo after `make pipeline`")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--ablation", action="store_true")
+    arguments = parser.parse_args()
+    repo = arguments.repo.resolve()
+    subprocess.run([repo / ".venv/bin/mlops", "production"], cwd=repo, check=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, ablation = Path(scratch), arguments.ablation
+        started = ablated(repo) if ablation else servers(repo, folder)
+        rounds, seconds = arguments.rounds, arguments.seconds
+        show(measure(started, repo, folder, rounds, seconds, mix=ablation), started[0].name)
 
 
 if __name__ == "__main__":

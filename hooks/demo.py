@@ -1,4 +1,4 @@
-"""Generate the example, run its pipeline, and say what came out and how long each step took.
+"""Generate the example, run its pipeline, and print the results and the time of each step.
 
 usage: python hooks/demo.py FOLDER
 """
@@ -19,15 +19,15 @@ STAGE = re.compile(r"Running stage '([^']+)'")
 
 
 class Clock:
-    """Seconds by step, in the order in which the steps began."""
+    """Seconds per step, in the order in which the steps began."""
 
     def __init__(self) -> None:
-        """Start with no step."""
+        """Start without a step."""
         self.seconds: dict[str, float] = {}
         self._step, self._since = "", 0.0
 
     def begin(self, step: str) -> None:
-        """End the running step and begin another; "" ends it only."""
+        """End the current step and begin another; "" only ends it."""
         now = time.monotonic()
         if self._step:
             self.seconds[self._step] = now - self._since
@@ -35,12 +35,13 @@ class Clock:
 
 
 def run(folder: Path, target: str, clock: Clock) -> None:
-    """Run a make target of the repo, its output shown; each stage of the pipeline is a step."""
-    ours = ("MLFLOW_TRACKING_URI", "VIRTUAL_ENV")  # of the user's work, and of this checkout
+    """Run a make target of the repo and show its output; each stage of the pipeline is a step."""
+    # They belong to the user's own work and to this checkout, not to the demo.
+    dropped = ("MLFLOW_TRACKING_URI", "VIRTUAL_ENV")
     process = subprocess.Popen(
         ["make", target],
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if name not in ours},
+        env={name: value for name, value in os.environ.items() if name not in dropped},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -51,11 +52,11 @@ def run(folder: Path, target: str, clock: Clock) -> None:
             clock.begin(f"  stage {stage[1]}")
         print(line, end="", flush=True)
     if process.wait():
-        raise Refusal(f"`make {target}` failed in {folder}; what it said is above")
+        raise Refusal(f"`make {target}` failed in {folder}; see its output above")
 
 
 def summary(folder: Path, clock: Clock) -> str:
-    """Say what the run gave: metrics beside the baselines', verdict, version, seconds."""
+    """Return the metrics of the model and the baselines, the verdict, the version and times."""
 
     def read(name: str) -> Any:
         return json.loads((folder / "reports" / name).read_text())
@@ -64,8 +65,8 @@ def summary(folder: Path, clock: Clock) -> str:
     models = {"the model": scores, **scores["baselines"]}
     lines = ["", f"{'':<22}" + "".join(f"{model:>16}" for model in models)]
     for name in sorted(name for name, value in scores.items() if isinstance(value, float)):
-        found = [model.get(name) for model in models.values()]
-        numbers = ("" if value is None else f"{value:.4f}" for value in found)
+        values = [model.get(name) for model in models.values()]
+        numbers = ("" if value is None else f"{value:.4f}" for value in values)
         lines.append(f"{name:<22}" + "".join(f"{number:>16}" for number in numbers))
     kept = sum(not rule["broken"] for rule in gate["rules"])
     lines += [
@@ -75,14 +76,14 @@ def summary(folder: Path, clock: Clock) -> str:
         f"registered     {registered['name']} version {registered['version']}, the champion",
         "",
         *(f"{step:<22}{seconds:>6.1f} s" for step, seconds in clock.seconds.items()),
-        f"{'in all':<22}{sum(clock.seconds.values()):>6.1f} s",
+        f"{'total':<22}{sum(clock.seconds.values()):>6.1f} s",
         "",
-        "What to type next:",
+        "Next, type:",
         "",
         f"    cd {folder}",
-        "    make report      the evaluation, with pictures",
-        "    make ui          MLflow's pages",
-        "    make help        the rest",
+        "    make report      the evaluation, with charts",
+        "    make ui          the pages of MLflow",
+        "    make help        all commands",
     ]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Files as git knows them: read, write and merge them, and tell the index of a conflict."""
+"""Read, write and merge files with their git modes, and record conflicts in the index."""
 
 import os
 import re
@@ -14,32 +14,32 @@ MARKER = re.compile(rb"^(<{7} before|>{7} after) updating$", re.M)
 
 
 class File(NamedTuple):
-    """One file: git's mode (100644, 100755, or 120000 for a link), and its bytes or its target."""
+    """A file: git's mode (100644, 100755, or 120000 for a link), and its bytes or its target."""
 
     mode: str
     data: bytes
 
 
-def git(*arguments: str, given: bytes = b"") -> bytes:
-    """Run git in the working directory; give what it prints."""
+def git(*arguments: str, stdin: bytes = b"") -> bytes:
+    """Run git in the working directory and return its output."""
     return subprocess.run(
-        ["git", *arguments], input=given, stdout=subprocess.PIPE, check=True
+        ["git", *arguments], input=stdin, stdout=subprocess.PIPE, check=True
     ).stdout
 
 
 def committed(*paths: str) -> dict[str, File]:
-    """Read the files at and below these paths from HEAD, by path from the working directory."""
+    """Return the files at and below these paths in HEAD, by path from the working directory."""
     files = {}
     for entry in git("ls-tree", "-r", "-z", "HEAD", "--", *paths).split(b"\0")[:-1]:
-        about, name = entry.split(b"\t", 1)
-        mode, kind, oid = about.decode().split()
+        attributes, name = entry.split(b"\t", 1)
+        mode, kind, oid = attributes.decode().split()
         if kind == "blob":
             files[os.fsdecode(name)] = File(mode, git("cat-file", "blob", oid))
     return files
 
 
 def on_disk(path: Path) -> File | None:
-    """Read a file or a link; None where there is neither."""
+    """Read a file or a link; None if there is neither."""
     try:
         mode = path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -52,7 +52,7 @@ def on_disk(path: Path) -> File | None:
 
 
 def write(path: Path, file: File) -> None:
-    """Write a file or a link in the place of what is there."""
+    """Write a file or a link, replacing an existing one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     if file.mode == "120000":
@@ -61,12 +61,16 @@ def write(path: Path, file: File) -> None:
     path.write_bytes(file.data)
     if file.mode == "100755":
         mode = path.stat().st_mode
-        path.chmod(mode | (mode & 0o444) >> 2)  # whoever may read it may run it
+        path.chmod(mode | (mode & 0o444) >> 2)  # executable for everybody who may read it
 
 
 def discard(path: Path) -> None:
-    """Remove a file if it is there, and the folders that are empty without it."""
+    """Remove a file from disk and index, and the parent folders that are empty then.
+
+    In the index only, it would count as a file that the platform deleted.
+    """
     path.unlink(missing_ok=True)
+    git("update-index", "--force-remove", "--", str(path))
     for folder in path.parents[:-1]:
         if folder.is_dir():
             if any(folder.iterdir()):
@@ -75,11 +79,11 @@ def discard(path: Path) -> None:
 
 
 def merge(ours: File, base: File, theirs: File, *options: str) -> tuple[File, bool]:
-    """Merge the team's file with the template's of today; `base` is what both began from.
+    """Merge the team's file with the template's new one; `base` is their common ancestor.
 
     Returns:
-        The merged file, and whether it holds a conflict, between markers. What git cannot merge
-        (a link, bytes that are no text) is the team's file, in conflict.
+        The merged file, and whether it contains a conflict between markers. If git cannot merge it
+        (a link, binary data), the team's file, in conflict.
     """
     mode = ours.mode if ours.mode != base.mode else theirs.mode
     if ours.data in (base.data, theirs.data):
@@ -101,17 +105,18 @@ def merge(ours: File, base: File, theirs: File, *options: str) -> tuple[File, bo
 
 
 def record(path: str, base: File | None, ours: File, theirs: File, *, gone: str = "") -> None:
-    """Record a conflict in the index, so that git refuses to commit before it is resolved.
+    """Record a conflict in the index, so that git refuses to commit until it is resolved.
 
-    The file `gone` leaves the index: `git commit --all` may take the two for a rename, and fails.
+    The file `gone` is removed from the index: `git commit --all` would fail if it took the two for
+    a rename.
     """
     name = git("rev-parse", "--show-prefix")[:-1] + os.fsencode(path)
     entries = []
     for stage, file in enumerate((base, ours, theirs), start=1):
         if file:
-            oid = git("hash-object", "-w", "--stdin", given=file.data).strip()
+            oid = git("hash-object", "-w", "--stdin", stdin=file.data).strip()
             entries.append(b"%s %s %d\t%s" % (file.mode.encode(), oid, stage, name))
     entries.insert(0, b"0 %s\t%s" % (b"0" * len(oid), name))
-    git("update-index", "-z", "--index-info", given=b"".join(entry + b"\0" for entry in entries))
+    git("update-index", "-z", "--index-info", stdin=b"".join(entry + b"\0" for entry in entries))
     if gone:
         git("update-index", "--force-remove", "--", gone)

@@ -1,4 +1,4 @@
-"""What hooks/migrate.py does with a file that a release renames, removes or splits."""
+"""Rename, remove or split a file of the template in a team's repo, for hooks/migrate.py."""
 
 import shlex
 import subprocess
@@ -14,7 +14,7 @@ Files = dict[str, File]
 
 
 class Sides(NamedTuple):
-    """The files of a merge by path: the template's of the last update, the team's, today's."""
+    """Files of a merge by path: of the template at the last update, the team, the template now."""
 
     base: Files
     ours: Files
@@ -22,10 +22,10 @@ class Sides(NamedTuple):
 
 
 def rename(old: str, new: str, sides: Sides) -> None:
-    """Give each file at or below `old` its place at `new`, with the team's edits."""
+    """Move each file at or below `old` to `new`, with the team's edits."""
     for name in _below(old, sides):
         target = new + name[len(old) :]
-        if name in sides.theirs:  # a later release has it again
+        if name in sides.theirs:  # a later release added it again
             continue
         if target in sides.theirs:
             _move(name, target, sides)
@@ -43,7 +43,7 @@ def _move(old: str, new: str, sides: Sides) -> None:
         _stay_away(old, new, sides)
     elif base is None or new in sides.ours:
         _keep(old, sides, f"its new place {new} is taken")
-    elif on_disk(Path(old)) and not on_disk(Path(new)):  # an update does not touch it: yours
+    elif on_disk(Path(old)) and not on_disk(Path(new)):  # `yours`: not touched by updates
         write(Path(new), ours)
         discard(Path(old))
     else:
@@ -63,35 +63,35 @@ def remove(old: str, sides: Sides) -> None:
 
 def _remove(name: str, sides: Sides) -> None:
     if name in sides.base and name in sides.ours and name not in sides.theirs:
-        _keep(name, sides, f"the template has it no more; without it: {_git('rm', name)}")
+        _keep(name, sides, f"the template no longer has it; to remove it: {_git('rm', name)}")
 
 
-def split(old: str, news: list[str], sides: Sides) -> None:
-    """Share the team's edits of `old` out among the files that it became.
+def split(old: str, targets: list[str], sides: Sides) -> None:
+    """Distribute the team's edits of `old` among the files that it became.
 
-    They are merged with the new files one after another. Where that gives a conflict across the
-    end of one, the new files stay as the template has them, and the edits go to OLD.rej.
+    The edits are merged with the concatenation of the new files. If a conflict extends across the
+    end of one of them, the new files stay as in the template, and the edits are written to OLD.rej.
     """
     base, ours = sides.base.get(old), sides.ours.get(old)
-    parts = {name: sides.theirs[name] for name in news if name in sides.theirs}
+    parts = {name: sides.theirs[name] for name in targets if name in sides.theirs}
     if not parts:
         _remove(old, sides)
-    if not parts or not base or (old in sides.theirs and old not in news):
+    if not parts or not base or (old in sides.theirs and old not in targets):
         return
     if ours is None:
         for name in parts:
             _stay_away(old, name, sides)
         return
     if ours != base:
-        taken = any(name in sides.ours for name in parts if name != old)
-        if taken or not _share(old, parts, ours, base):
+        occupied = any(name in sides.ours for name in parts if name != old)
+        if occupied or not _share(old, parts, ours, base):
             _reject(old, ours, base)
     if old not in parts:
         discard(Path(old))
 
 
 def _share(old: str, parts: Files, ours: File, base: File) -> bool:
-    """Write the merged parts and give True, or False where they cannot be told apart."""
+    """Write the merged parts; return False if they cannot be separated."""
     if any(part.data and not part.data.endswith(b"\n") for part in parts.values()):
         return False
     end = f"{uuid4()}\n".encode()
@@ -102,7 +102,7 @@ def _share(old: str, parts: Files, ours: File, base: File) -> bool:
     settled = merge(ours, base, whole, "--ours")[0].data.split(end)
     for (name, part), piece, side in zip(parts.items(), pieces, settled, strict=True):
         mode = ours.mode if ours.mode != base.mode else part.mode
-        # Copier recorded a conflict of its own if `name` is OLD.
+        # If `name` is OLD, Copier has recorded a conflict for it already.
         git("--literal-pathspecs", "reset", "--quiet", "--", name)
         write(Path(name), File(mode, piece))
         if CONFLICT.search(piece):
@@ -117,7 +117,7 @@ def _below(old: str, sides: Sides) -> list[str]:
 
 
 def _keep(name: str, sides: Sides, reason: str) -> None:
-    """Leave the team its file if it is not just the template's of the last update."""
+    """Keep the team's file if it differs from the template's at the last update."""
     if sides.ours[name] == sides.base.get(name):
         discard(Path(name))
     else:
@@ -126,10 +126,10 @@ def _keep(name: str, sides: Sides, reason: str) -> None:
 
 
 def _stay_away(old: str, new: str, sides: Sides) -> None:
-    """Do not bring back under another name what the team deleted."""
+    """Do not restore under a new name a file that the team deleted."""
     if old in sides.base and new not in sides.ours and on_disk(Path(new)):
         discard(Path(new))
-        say(f"{new} stays away, because you deleted {old}")
+        say(f"{new} is not added, because you deleted {old}")
 
 
 def _reject(old: str, ours: File, base: File) -> None:
@@ -141,13 +141,13 @@ def _reject(old: str, ours: File, base: File) -> None:
         command = ["git", "diff", "--no-index", *plain, f"a/{old}", f"b/{old}"]
         diff = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE).stdout
     write(Path(f"{old}.rej"), File("100644", diff))
-    say(f"{old} is split; your changes are in {old}.rej: bring them in by hand, then delete it")
+    say(f"{old} is split; your changes are in {old}.rej: apply them by hand, then delete it")
 
 
-def _git(verb: str, path: str) -> str:
-    return f"git {verb} {shlex.quote(path)}"
+def _git(command: str, path: str) -> str:
+    return f"git {command} {shlex.quote(path)}"
 
 
 def say(line: str) -> None:
-    """Tell the people who update."""
+    """Print a line to stderr for the person who updates."""
     print(f"migration: {line}", file=sys.stderr)

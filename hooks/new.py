@@ -1,4 +1,4 @@
-"""Start a team repo: ask, generate, make the git repository and its first commit.
+"""Start a new repo: ask the questions, generate it, and make its first commit.
 
 usage: python hooks/new.py FOLDER [--answers FILE] [--ref REF]
 """
@@ -15,20 +15,20 @@ def create(folder: Path, answers: dict[str, Any], *, ask: bool, ref: str | None 
     """Generate a repo in `folder`, which must be empty or new, and commit it.
 
     Args:
-        folder: where the repo goes.
-        answers: those that are known; the others are asked for, or take their defaults.
-        ask: whether somebody is there to answer.
-        ref: of the template; None is its latest release, or HEAD where there is none.
+        folder: the folder of the repo.
+        answers: the given answers; the others are asked for, or take their defaults.
+        ask: whether to ask for missing answers.
+        ref: a ref of the template; by default its latest release, or HEAD if there is none.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Refusal(f"{folder} is not empty: give a new folder, as in: make new DEST=../my-model")
+        raise Refusal(f"{folder} is not empty: choose a new folder, like make new DEST=../my-model")
     copy(folder, answers, ask=ask, ref=ref)
     _commit(folder)
     return folder
 
 
 def _commit(folder: Path) -> None:
-    """Make a git repository in the folder, unless it is part of one already."""
+    """Create a git repository in the folder, unless it is part of one already."""
     inside = git(folder, "rev-parse", "--show-toplevel", check=False)
     if inside and not git(folder, "check-ignore", ".", check=False):
         return
@@ -46,26 +46,26 @@ def _commit(folder: Path) -> None:
 
 def main() -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description="Start a team repo from this template.")
+    parser = argparse.ArgumentParser(description="Start a new repo from this template.")
     parser.add_argument("folder", type=Path, help="a folder that is empty or new")
-    parser.add_argument("--answers", type=Path, help="a YAML file of answers; nothing is asked")
+    parser.add_argument("--answers", type=Path, help="a YAML file of answers; asks no questions")
     parser.add_argument(
-        "--ref", help="of the template: a tag, a branch, HEAD (default: latest tag)"
+        "--ref", help="tag or branch of the template, or HEAD (default: latest tag)"
     )
-    given = parser.parse_args()
+    args = parser.parse_args()
     try:
-        answers = read_answers(given.answers) if given.answers else {}
-        create(given.folder, answers, ask=given.answers is None, ref=given.ref)
+        answers = read_answers(args.answers) if args.answers else {}
+        create(args.folder, answers, ask=args.answers is None, ref=args.ref)
     except Refusal as refusal:
         print(f"make new: {refusal}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"make new: stopped; look into {given.folder} before you try again", file=sys.stderr)
+        print(f"make new: interrupted; check {args.folder} before you try again", file=sys.stderr)
         return 130
-    own = (given.folder / ".git").exists()
-    made = "is a git repository" if own else "is part of the git repository around it: commit it"
-    print(f"\n{given.folder} {made}. What to type next:\n")
-    print(f"    cd {given.folder}\n    make setup pipeline    # about two minutes the first time")
+    own = (args.folder / ".git").exists()
+    state = "is a git repository" if own else "is part of the git repository around it: commit it"
+    print(f"\n{args.folder} {state}. Next, type:\n")
+    print(f"    cd {args.folder}\n    make setup pipeline    # about two minutes the first time")
     print("    make help")
     return 0
 

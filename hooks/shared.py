@@ -1,4 +1,4 @@
-"""What the scripts share: a refusal, git, an answers file, and a copy of the template."""
+"""Shared by the scripts: refusals, git, answers files, and copying the template."""
 
 import re
 import subprocess
@@ -14,14 +14,14 @@ ANSWERS_FILE = ".copier-answers.yml"
 
 
 class Refusal(Exception):
-    """What is wrong and what to type."""
+    """An error for the user: what is wrong and what to type."""
 
 
 def git(folder: Path, *arguments: str, check: bool = True) -> str:
-    """Run git in a folder; give what it prints, without space around it.
+    """Run git in a folder and return its output, stripped.
 
     Raises:
-        Refusal: git failed, unless `check` is off.
+        Refusal: git failed and `check` is true.
     """
     done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
     if check and done.returncode:
@@ -30,30 +30,30 @@ def git(folder: Path, *arguments: str, check: bool = True) -> str:
 
 
 def read_answers(file: Path) -> dict[str, Any]:
-    """Read an answers file; copier would drop a name that it does not know without a word."""
+    """Read an answers file; refuse unknown names, which Copier would silently ignore."""
     try:
         answers = yaml.safe_load(file.read_text()) or {}
     except FileNotFoundError:
-        raise Refusal(f"there is no answers file {file}: see scenarios/") from None
+        raise Refusal(f"there is no answers file {file}: see scenarios/ for examples") from None
     except yaml.YAMLError as error:
         raise Refusal(f"{file} is not YAML: {' '.join(str(error).split())}") from None
     questions = yaml.safe_load((TEMPLATE / "copier.yml").read_text())
     if not isinstance(answers, dict):
-        raise Refusal(f"{file} must hold lines like: project_name: Late Flights")
+        raise Refusal(f"{file} must contain lines like: project_name: Late Flights")
     if unknown := sorted(name for name in answers if name.startswith("_") or name not in questions):
-        known = ", ".join(name for name in questions if not name.startswith("_"))
-        raise Refusal(f"{file}: no question is called {', '.join(unknown)}; there are {known}")
+        names = ", ".join(name for name in questions if not name.startswith("_"))
+        raise Refusal(f"{file}: no question is called {', '.join(unknown)}; there are {names}")
     return answers
 
 
 def copy(folder: Path, answers: dict[str, Any], *, ask: bool, ref: str | None) -> None:
-    """Copy the template into `folder`; updates will come from where this checkout came from.
+    """Copy the template into `folder`; updates will come from the origin of this checkout.
 
     Args:
-        folder: empty or new.
-        answers: those that are known; the others are asked for, or take their defaults.
-        ask: whether somebody is there to answer.
-        ref: of the template; None is its latest release, or HEAD where there is none.
+        folder: an empty or new folder.
+        answers: the given answers; the others are asked for, or take their defaults.
+        ask: whether to ask for missing answers.
+        ref: a ref of the template; by default its latest release, or HEAD if there is none.
     """
     try:
         copier.run_copy(
@@ -63,8 +63,8 @@ def copy(folder: Path, answers: dict[str, Any], *, ask: bool, ref: str | None) -
         raise KeyboardInterrupt from None
     except InteractiveSessionError:
         raise Refusal(
-            "there is no terminal to ask in: write the answers into a file, as scenarios/ has some,"
-            " and add ANSWERS=answers.yml"
+            "there is no terminal for the questions: write the answers into a file like those in"
+            " scenarios/, and add ANSWERS=answers.yml"
         ) from None
     except (CopierError, ValueError) as error:
         raise Refusal(str(error)) from None
@@ -72,11 +72,11 @@ def copy(folder: Path, answers: dict[str, Any], *, ask: bool, ref: str | None) -
 
 
 def _record_origin(answers_file: Path) -> None:
-    """Let updates come from where this checkout came from, not from this folder."""
+    """Record the origin of this checkout, instead of this folder, as the source of updates."""
     origin = git(TEMPLATE, "remote", "get-url", "origin", check=False)
     if not origin:
         return
-    origin = re.sub(r"^(https?://)[^/@]*@", r"\1", origin)  # no token in a team's repo
+    origin = re.sub(r"^(https?://)[^/@]*@", r"\1", origin)  # a token must not get into the repo
     local = Path(origin)
     source = str((TEMPLATE / local).resolve()) if (TEMPLATE / local).exists() else origin
     text = answers_file.read_text().splitlines(keepends=True)

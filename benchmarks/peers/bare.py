@@ -1,7 +1,7 @@
-"""`Booster.predict` and nothing else: `python bare.py MODEL ROWS`, with the frame in memory.
+"""Time `Booster.predict` alone on a frame in memory: `python bare.py MODEL ROWS`.
 
-MODEL is a folder of MLflow's with LightGBM's text files, each of which is asked; ROWS is a parquet
-file. It prints the seconds on the clock and those of the processors.
+MODEL is an MLflow model folder with LightGBM text files, each of which predicts; ROWS is a parquet
+file. Prints wall-clock seconds and CPU seconds.
 """
 
 import sys
@@ -17,8 +17,8 @@ flavor = yaml.safe_load((model / "MLmodel").read_text())["flavors"]["python_func
 files = sorted((model / flavor["data"]).glob("*.txt"))
 boosters = [lgb.Booster(model_file=file) for file in files]
 frame = pd.read_parquet(sys.argv[2])
-words = dict.fromkeys(frame.select_dtypes("object"), "category")
-frame = frame.astype(words)
+dtypes = dict.fromkeys(frame.select_dtypes("object"), "category")
+frame = frame.astype(dtypes)
 frames = [frame[booster.feature_name()] for booster in boosters]
 clock, processors = time.perf_counter(), time.process_time()
 for booster, each in zip(boosters, frames, strict=True):

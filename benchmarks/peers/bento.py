@@ -1,4 +1,4 @@
-"""BentoML's service of the same model, as its documentation has it."""
+"""A BentoML service with the same model, written as in BentoML's documentation."""
 
 import importlib
 import os
@@ -13,7 +13,7 @@ model = importlib.import_module(f"{os.environ['PACKAGE']}.model")
 
 @bentoml.service(workers=1)
 class Service:
-    """One worker; rows come as a list of records."""
+    """A service with one worker; rows are sent as a list of records."""
 
     def __init__(self) -> None:
         """Load the model."""
@@ -21,6 +21,6 @@ class Service:
 
     @bentoml.api(route="/v1/predict")
     def predict(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
-        """Give the predictions."""
-        found: list[dict[str, Any]] = model.predict(self.model, rows).to_dict(orient="records")
-        return found
+        """Return the predictions."""
+        records: list[dict[str, Any]] = model.predict(self.model, rows).to_dict(orient="records")
+        return records

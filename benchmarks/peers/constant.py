@@ -1,7 +1,7 @@
-"""The repo's own service, with a model that needs no time: what HTTP and validation cost.
+"""The repo's own service with a constant model, to measure the cost of HTTP and validation.
 
-Request ids, the log's lines and the requests' metrics are the server's, and cost here too. What
-belongs to a prediction does not: features and defaults, the model, its metrics, the prediction log.
+The cost includes request ids, log lines and request metrics, but no part of a prediction: features
+and defaults, the model, its metrics and the prediction log.
 """
 
 import importlib
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def main(package: str, port: int) -> None:
-    """Serve a constant behind the same validation, by the same server."""
+    """Serve a constant with the same validation and the same server."""
     serving = f"{package}.mlops.serving"
     app = importlib.import_module(f"{serving}.app")
     server = importlib.import_module(f"{serving}.server")
@@ -23,12 +23,14 @@ def main(package: str, port: int) -> None:
 
     constant = SimpleNamespace(
         predict=predict,
-        lookups=SimpleNamespace(online=importlib.import_module(f"{serving}.online").Online()),
-        log=importlib.import_module(f"{serving}.log").Log(None, "0"),
+        lookups=SimpleNamespace(
+            online=importlib.import_module(f"{serving}.online_features").Online()
+        ),
+        log=importlib.import_module(f"{serving}.prediction_log").Log(None, "0"),
         derivation=None,
     )
-    made = app.routes(constant, {"name": "constant", "version": "0", "digest": ""})
-    server.serve(made, server.listen("127.0.0.1", port))
+    service = app.routes(constant, {"name": "constant", "version": "0", "digest": ""})
+    server.serve(service, server.listen("127.0.0.1", port))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""MLServer's runtime of the same model, as its documentation has it."""
+"""An MLServer runtime with the same model, written as in MLServer's documentation."""
 
 import importlib
 import os
@@ -12,7 +12,7 @@ model = importlib.import_module(f"{os.environ['PACKAGE']}.model")
 
 
 class Runtime(MLModel):
-    """One model in the server's own process; rows come as columns of the protocol V2."""
+    """A model in the server's own process; rows are sent as columns of the V2 protocol."""
 
     async def load(self) -> bool:
         """Load the model."""
@@ -20,6 +20,6 @@ class Runtime(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Give the predictions."""
+        """Return the predictions."""
         rows = PandasCodec.decode_request(payload)
         return PandasCodec.encode_response(self.name, model.predict(self.model, rows))

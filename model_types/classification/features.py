@@ -1,4 +1,4 @@
-"""What was known when: recent delays, the weather, and what the timetable says."""
+"""Point-in-time features: recent delays, the weather and the timetable."""
 
 from collections.abc import Mapping
 
@@ -18,18 +18,18 @@ class Params(BaseModel):
 
 
 def build(raw: Mapping[str, pd.DataFrame], params: Params) -> dict[str, pd.DataFrame]:
-    """Give a table a Feast source; a row holds what was known at its `event_timestamp`."""
+    """Return one table per Feast source; a row holds what was known at its `event_timestamp`."""
     flights, hours = raw["flights"], params.window_hours
     return {
         "origin_delays": _recent_delays(flights, "origin", hours),
         "carrier_delays": _recent_delays(flights, "carrier", hours),
-        # An observation of an hour is published when the hour is over.
+        # The weather of an hour is published when the hour is over.
         "weather": raw["weather"].assign(event_timestamp=raw["weather"]["event_timestamp"] + HOUR),
     }
 
 
 def requests(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Give a row a flight, at the time of its scheduled departure."""
+    """Return one row per flight, at its scheduled departure."""
     flights = raw["flights"]
     local = flights["event_timestamp"].dt.tz_convert("America/New_York")
     return flights[["event_timestamp", "origin", "dest", "carrier", "distance"]].assign(
@@ -38,21 +38,21 @@ def requests(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
 
 
 def examples(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Give the requests of the flights that arrived, and whether they were late."""
+    """Return the requests of the flights that arrived, with the label: whether they were late."""
     flights = raw["flights"].dropna(subset="arr_delay")
-    asked = requests({"flights": flights}, params)
-    return asked.assign(late=flights["arr_delay"] > params.late_minutes)
+    rows = requests({"flights": flights}, params)
+    return rows.assign(late=flights["arr_delay"] > params.late_minutes)
 
 
 def _recent_delays(flights: pd.DataFrame, key: str, hours: int) -> pd.DataFrame:
-    """Departures of the last `hours` and their mean delay, a row a `key` and full hour.
+    """Return departures and mean delay of the last `hours`, one row per `key` and full hour.
 
-    A delay is known when the flight has left, which is not when it should have left.
+    A delay is known at the actual departure, not at the scheduled one.
     """
     left = flights.dropna(subset="dep_delay")
-    known = left["event_timestamp"] + pd.to_timedelta(left["dep_delay"], unit="min")
+    departed = left["event_timestamp"] + pd.to_timedelta(left["dep_delay"], unit="min")
     hourly = (
-        left.groupby([known.dt.ceil("h").rename("event_timestamp"), key])["dep_delay"]
+        left.groupby([departed.dt.ceil("h").rename("event_timestamp"), key])["dep_delay"]
         .agg(["sum", "count"])
         .unstack(key, fill_value=0)
         .asfreq("h", fill_value=0)

@@ -1,4 +1,4 @@
-"""How good predictions are, and better than what."""
+"""Metrics, curves and baselines."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ POINTS = 200
 
 
 def score(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]:
-    """Give the metrics; rows of one class only have no ROC AUC and no average precision."""
+    """Return the metrics by name; ROC AUC and average precision only if both classes occur."""
     label, probability = examples[LABEL], predictions["probability"]
     scores = {
         "log_loss": sk.log_loss(label, probability, labels=[False, True]),
@@ -32,7 +32,7 @@ def score(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]
 
 
 def curves(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Give ROC, precision-recall and calibration: x in the first column, y in the second."""
+    """Return ROC, precision-recall and calibration curves: x first, then y."""
     label, probability = examples[LABEL], predictions["probability"]
     false_positives, true_positives, _ = sk.roc_curve(label, probability)
     precision, recall, _ = sk.precision_recall_curve(label, probability)
@@ -45,7 +45,7 @@ def curves(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, pd.Da
 
 
 def baselines(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Give the predictions of a constant and of a logistic regression on the same inputs."""
+    """Return the predictions of a constant and of a logistic regression on the same inputs."""
     sample = train.sample(min(len(train), BASELINE_ROWS), random_state=0)
     numbers = [name for name in INPUTS if name not in CATEGORIES]
     logistic = make_pipeline(

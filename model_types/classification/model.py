@@ -1,4 +1,4 @@
-"""How to fit, predict and explain: gradient-boosted trees on the features as they are."""
+"""Fit, predict and explain: gradient-boosted trees on the features without preprocessing."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -38,7 +38,7 @@ def train(train: pd.DataFrame, valid: pd.DataFrame, params: Params) -> lgb.Boost
             "objective": "binary",
             "metric": "binary_logloss",
             "verbosity": -1,
-            # The same rows give the same bytes, on any machine.
+            # Reproducible: the same rows give the same bytes on any machine.
             "deterministic": True,
             "force_col_wise": True,
             "num_threads": 2,
@@ -52,13 +52,13 @@ def train(train: pd.DataFrame, valid: pd.DataFrame, params: Params) -> lgb.Boost
 
 
 def predict(model: lgb.Booster, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give the probability of a late arrival; a category never seen counts as missing."""
+    """Return the probability of a late arrival; an unseen category counts as missing."""
     probability = model.predict(_numbers(model, rows)) if len(rows) else np.empty(0)
     return pd.DataFrame({"probability": np.asarray(probability)}, index=rows.index)
 
 
 def row_predictor(model: lgb.Booster) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Give a function that says of one row what `predict` does, in a fraction of the time."""
+    """Return a function that predicts one row as `predict` would, in a fraction of the time."""
     codes, probability = _codes(model), single_row.predictor(model)
 
     def predict_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,18 +69,18 @@ def row_predictor(model: lgb.Booster) -> Callable[[Mapping[str, Any]], dict[str,
 
 
 def explain(model: lgb.Booster, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give each feature's contribution to the log-odds (exact TreeSHAP)."""
+    """Return each feature's contribution to the log-odds (exact TreeSHAP)."""
     contributions = np.asarray(model.predict(_numbers(model, rows), pred_contrib=True))
     return pd.DataFrame(contributions[:, :-1], index=rows.index, columns=INPUTS)
 
 
 def save(model: lgb.Booster, folder: Path) -> None:
-    """Write LightGBM's own text format."""
+    """Write the model in LightGBM's text format."""
     model.save_model(folder / "model.txt", num_iteration=model.best_iteration)
 
 
 def load(folder: Path) -> lgb.Booster:
-    """Read what `save` wrote."""
+    """Read a model that `save` wrote."""
     return lgb.Booster(model_file=folder / "model.txt")
 
 
@@ -89,7 +89,7 @@ def _inputs(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _numbers(model: lgb.Booster, rows: pd.DataFrame) -> np.ndarray:
-    """What LightGBM makes of `_inputs` by itself, but in a tenth of the time for one row."""
+    """Encode the rows as LightGBM would encode `_inputs`, ten times faster for one row."""
     codes = _codes(model)
     numbers = np.empty((len(rows), len(INPUTS)))
     for place, name in enumerate(INPUTS):
@@ -101,5 +101,5 @@ def _numbers(model: lgb.Booster, rows: pd.DataFrame) -> np.ndarray:
 
 
 def _codes(model: lgb.Booster) -> dict[str, dict[Any, int]]:
-    known = zip(CATEGORIES, model.pandas_categorical or [], strict=True)
-    return {name: {value: code for code, value in enumerate(values)} for name, values in known}
+    categories = zip(CATEGORIES, model.pandas_categorical or [], strict=True)
+    return {name: {value: code for code, value in enumerate(values)} for name, values in categories}

@@ -1,4 +1,4 @@
-"""What a valid row is, at each border: raw tables, the model's inputs, examples, predictions."""
+"""Schemas at each boundary: raw tables, the model's inputs, examples and predictions."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ ORIGINS = ["EWR", "JFK", "LGA"]
 
 
 class Flights(pa.DataFrameModel):
-    """A scheduled flight and, where it left and arrived, its delays in minutes."""
+    """A scheduled flight and, if it departed and arrived, its delays in minutes."""
 
     event_timestamp: Series[UTC] = pa.Field(description="scheduled departure")
     origin: Series[str] = pa.Field(isin=ORIGINS)
@@ -26,7 +26,7 @@ class Flights(pa.DataFrameModel):
 
 
 class Weather(pa.DataFrameModel):
-    """The weather of an hour at an origin."""
+    """Hourly weather at an origin."""
 
     event_timestamp: Series[UTC]
     origin: Series[str] = pa.Field(isin=ORIGINS)
@@ -37,7 +37,7 @@ class Weather(pa.DataFrameModel):
 
 
 class Features(pa.DataFrameModel):
-    """The model's inputs: of the timetable, and of Feast (missing where nothing was known)."""
+    """The model's inputs, from the timetable and from Feast (missing if nothing was known)."""
 
     origin: Series[str] = pa.Field(str_matches=AIRPORT)
     dest: Series[str] = pa.Field(str_matches=AIRPORT)
@@ -55,25 +55,25 @@ class Features(pa.DataFrameModel):
     visib: Series[float] = pa.Field(nullable=True)
 
     class Config:
-        """Whole numbers come back from a join as fractions where a row is missing."""
+        """Coerce types: a join turns integers into floats where a row is missing."""
 
         coerce = True
 
 
 class Examples(Features):
-    """The inputs, when the prediction is asked for, and what then happened."""
+    """The inputs, the time of the request, and the label."""
 
     event_timestamp: Series[UTC]
     late: Series[bool]
 
 
 class Predictions(pa.DataFrameModel):
-    """The probability that the flight arrives late."""
+    """Probability that the flight arrives late."""
 
     probability: Series[float] = pa.Field(ge=0, le=1)
 
 
-# One request to the API: what Feast does not know. The API's page shows it.
+# An example request, shown on the API's page: what the caller knows. Feast supplies the rest.
 EXAMPLE = {
     "origin": "JFK",
     "dest": "SFO",

@@ -1,1 +1,1 @@
-"""Forecast: how many flights leave each airport of New York in each of the next 24 hours?"""
+"""Forecast: how many flights leave each New York airport in each of the next 24 hours?"""

@@ -1,11 +1,11 @@
-"""What was known when: recent departures, the weather, and what the calendar and timetable say.
+"""Point-in-time features: recent departures, the weather, the calendar and the timetable.
 
-An hour is named by its end, when its count is known. A forecast made at `event_timestamp` with
-horizon h is of the hour that ends h hours later.
+An hour is labeled by its end, when its count is known. A forecast made at `event_timestamp` with
+horizon h is for the hour that ends h hours later.
 
-The target is how many flights really leave, with the delays and cancellations of the day. The
-timetable of the next day is known, so the flights scheduled for the target hour are a feature, and
-the timetable by itself is a baseline that the model must beat.
+The target is the number of flights that actually leave, after delays and cancellations. The
+timetable of the next day is known, so the number of flights scheduled for the target hour is a
+feature, and the timetable alone is a baseline that the model must beat.
 """
 
 import math
@@ -28,23 +28,23 @@ class Params(BaseModel):
 
     window_hours: int = Field(ge=1, le=48)
     every_hours: int = Field(ge=1)
-    """From one forecast origin to the next."""
+    """Interval between two forecast origins."""
 
     @field_validator("every_hours")
     @classmethod
     def _meets_every_hour(cls, value: int) -> int:
         if math.gcd(value, 24) != 1:
             raise ValueError(
-                "must share no divisor with 24, such as 5: else a horizon misses hours of the day"
+                "must share no divisor with 24, such as 5: otherwise horizons miss hours of the day"
             )
         return value
 
 
 def build(raw: Mapping[str, pd.DataFrame], params: Params) -> dict[str, pd.DataFrame]:
-    """Give a table a Feast source; a row holds what was known at its `event_timestamp`.
+    """Return one table per Feast source; a row holds what was known at its `event_timestamp`.
 
-    The tables of a season are keyed by the hour of the day or of the week: the last row known of a
-    future hour's key is that of yesterday or of last week.
+    The seasonal tables are keyed by the hour of the day or of the week: for a future hour, the
+    latest known row with its key is that of the day or of the week before.
     """
     departed = _long({"departures": _departed(raw["flights"])})
     hours = departed.assign(**_clock(departed["event_timestamp"]))
@@ -53,25 +53,25 @@ def build(raw: Mapping[str, pd.DataFrame], params: Params) -> dict[str, pd.DataF
         "airport": _airport(raw["flights"], params.window_hours),
         "same_hour": hours[keys].assign(yesterday=hours["departures"]),
         "same_hour_of_week": hours[[*keys, "weekday"]].assign(last_week=hours["departures"]),
-        # An observation of an hour is published when the hour is over.
+        # The weather of an hour is published when the hour is over.
         "weather": raw["weather"].assign(event_timestamp=raw["weather"]["event_timestamp"] + HOUR),
     }
 
 
 def requests(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Give a row a forecast: each airport and horizon at each hour, from the second week on."""
+    """Return one row per forecast: each hour, airport and horizon, from the second week on."""
     return _forecasts(raw["flights"], every_hours=1)
 
 
 def examples(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Give the forecasts of each `every_hours`, and how many flights then left."""
+    """Return the forecasts made every `every_hours`, with the label: how many flights left."""
     rows, departed = _forecasts(raw["flights"], params.every_hours), _departed(raw["flights"])
     hour, airport = _places(departed, _target(rows), rows["origin"])
     return rows.assign(departures=departed.to_numpy()[hour, airport])
 
 
 def _forecasts(flights: pd.DataFrame, every_hours: int) -> pd.DataFrame:
-    """Each airport and horizon at each of these origins, as far as the timetable goes."""
+    """Return each airport and horizon at these origins, up to the end of the timetable."""
     scheduled = _scheduled(flights)
     ends, airports = scheduled.index, scheduled.columns
     rows: pd.DataFrame = pd.MultiIndex.from_product(
@@ -99,7 +99,7 @@ def _places(table: pd.DataFrame, ends: pd.Series, airports: pd.Series) -> tuple[
 
 
 def _airport(flights: pd.DataFrame, hours: int) -> pd.DataFrame:
-    """The departures of the last hour and day, those overdue, and the mean delay, in minutes."""
+    """Return departures of the last hour and day, overdue flights, and mean delay in minutes."""
     departed = _departed(flights)
     delay = _hourly(flights, _left(flights), flights["dep_delay"])
     recent = departed.rolling(hours, min_periods=1).sum()
@@ -113,7 +113,7 @@ def _airport(flights: pd.DataFrame, hours: int) -> pd.DataFrame:
 
 
 def _waiting(flights: pd.DataFrame, hours: int) -> pd.DataFrame:
-    """The flights scheduled in the last `hours` that have not left: late or cancelled."""
+    """Return the number of flights due in the last `hours` that have not left."""
     due = _end(flights["event_timestamp"])
     given_up = due + hours * HOUR
     gone = _end(_left(flights)).fillna(given_up).clip(lower=due, upper=given_up)
@@ -141,17 +141,17 @@ def _end(times: pd.Series) -> pd.Series:
 def _hourly(
     flights: pd.DataFrame, times: pd.Series, values: pd.Series | None = None
 ) -> pd.DataFrame:
-    """How many `times` fall into each hour, or the sum of their values: a column an airport."""
+    """Return the count of `times` in each hour, or the sum of their values, by airport."""
     scheduled = _end(flights["event_timestamp"])
     ends = pd.date_range(scheduled.min(), scheduled.max(), freq="h", name="event_timestamp")
-    known = times.dropna()
-    ones = pd.Series(1, index=known.index) if values is None else values[known.index]
-    table = ones.groupby([_end(known), flights.loc[known.index, "origin"]]).sum().unstack()
-    return table.reindex(ends).fillna(0).astype(ones.dtype)
+    times = times.dropna()
+    addends = pd.Series(1, index=times.index) if values is None else values[times.index]
+    table = addends.groupby([_end(times), flights.loc[times.index, "origin"]]).sum().unstack()
+    return table.reindex(ends).fillna(0).astype(addends.dtype)
 
 
 def _long(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """A row an hour and airport, a column a table."""
+    """Return one row per hour and airport, with one column per table."""
     columns = {name: table.stack(future_stack=True) for name, table in tables.items()}
     return pd.DataFrame(columns).reset_index()
 

@@ -1,4 +1,4 @@
-"""How good forecasts are, and better than what."""
+"""Metrics, curves and baselines."""
 
 import pandas as pd
 
@@ -9,10 +9,10 @@ PROFILE = ["origin", "weekday", "hour"]
 
 
 def score(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]:
-    """Give the errors in departures an hour, and `mase`: the mean one as a share of the naive's.
+    """Return the errors in departures per hour, and `mase`: the error relative to a naive forecast.
 
-    The seasonal naive forecasts what left in the same hour a week before. Rows where it is not
-    known, or never wrong, have no `mase`.
+    The seasonal naive forecast is the count of the same hour a week before. `mase` uses only rows
+    for which it is known, and is omitted if there are none or the naive forecast is never wrong.
     """
     error = predictions["departures"] - examples[LABEL]
     scores = {
@@ -27,7 +27,7 @@ def score(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]
 
 
 def curves(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Give the error by horizon, the mean day, and a week: x first, then the model, then others."""
+    """Return the error by horizon, the mean day and a week: x first, then the lines."""
     table = examples.assign(predicted=predictions["departures"], actual=examples[LABEL])
     errors = table.assign(
         model=(table["predicted"] - table["actual"]).abs(),
@@ -41,7 +41,7 @@ def curves(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, pd.Da
 
 
 def baselines(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Give last week's count, the mean of the hour of the week, and what the timetable says."""
+    """Return last week's count, the mean of the hour of the week, and the scheduled count."""
     mean = train[LABEL].mean()
     profile = train.groupby(PROFILE)[LABEL].mean()
     hour_of_week = pd.MultiIndex.from_frame(test[PROFILE])
@@ -57,7 +57,7 @@ def baselines(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame
 
 
 def _week(table: pd.DataFrame) -> pd.DataFrame:
-    """The last seven days, all airports together: each hour by the earliest forecast of it."""
+    """Return the last seven days over all airports, each hour by its earliest forecast."""
     end = table["event_timestamp"] + pd.to_timedelta(table["horizon"], unit="h")
     sums = table.groupby([end.rename("end"), "horizon"])[["predicted", "actual"]].sum()
     hours = sums.groupby("end").tail(1).reset_index("horizon", drop=True)

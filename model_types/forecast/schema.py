@@ -1,4 +1,4 @@
-"""What a valid row is, at each border: raw tables, the model's inputs, examples, predictions."""
+"""Schemas at each boundary: raw tables, the model's inputs, examples and predictions."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ ORIGINS = ["EWR", "JFK", "LGA"]
 
 
 class Flights(pa.DataFrameModel):
-    """A scheduled flight and, where it left, its delay in minutes."""
+    """A scheduled flight and, if it departed, its delay in minutes."""
 
     event_timestamp: Series[UTC] = pa.Field(description="scheduled departure")
     origin: Series[str] = pa.Field(isin=ORIGINS)
@@ -22,7 +22,7 @@ class Flights(pa.DataFrameModel):
 
 
 class Weather(pa.DataFrameModel):
-    """The weather of an hour at an airport."""
+    """Hourly weather at an airport."""
 
     event_timestamp: Series[UTC]
     origin: Series[str] = pa.Field(isin=ORIGINS)
@@ -33,17 +33,17 @@ class Weather(pa.DataFrameModel):
 
 
 class Features(pa.DataFrameModel):
-    """The model's inputs: of the target hour, and of Feast (missing where nothing was known)."""
+    """The model's inputs, of the target hour and from Feast (missing if nothing was known)."""
 
     origin: Series[str] = pa.Field(str_matches=r"^[A-Z]{3}$")
-    horizon: Series[int] = pa.Field(ge=1, le=24, description="hours to the end of the target hour")
-    hour: Series[int] = pa.Field(ge=0, le=23, description="in which the target begins, local time")
+    horizon: Series[int] = pa.Field(ge=1, le=24, description="hours until the target hour ends")
+    hour: Series[int] = pa.Field(ge=0, le=23, description="start of the target hour, local time")
     weekday: Series[int] = pa.Field(ge=0, le=6)
     holiday: Series[bool]
-    scheduled: Series[int] = pa.Field(ge=0, description="in the target hour, by the timetable")
-    scheduled_before: Series[int] = pa.Field(ge=0, description="in the hour before the target")
-    last_week: Series[float] = pa.Field(ge=0, nullable=True, description="the same hour's count")
-    yesterday: Series[float] = pa.Field(ge=0, nullable=True, description="the same hour's count")
+    scheduled: Series[int] = pa.Field(ge=0, description="departures, in the target hour")
+    scheduled_before: Series[int] = pa.Field(ge=0, description="departures, in the hour before")
+    last_week: Series[float] = pa.Field(ge=0, nullable=True, description="departures, same hour")
+    yesterday: Series[float] = pa.Field(ge=0, nullable=True, description="departures, same hour")
     departed_1h: Series[float] = pa.Field(ge=0, nullable=True)
     departed_24h: Series[float] = pa.Field(ge=0, nullable=True)
     waiting: Series[float] = pa.Field(ge=0, nullable=True)
@@ -54,27 +54,27 @@ class Features(pa.DataFrameModel):
     visib: Series[float] = pa.Field(nullable=True)
 
     class Config:
-        """Whole numbers come back from a join as fractions where a row is missing."""
+        """Coerce types: a join turns integers into floats where a row is missing."""
 
         coerce = True
 
 
 class Examples(Features):
-    """The inputs, when the forecast is made, and how many flights then left."""
+    """The inputs, the time of the forecast, and the label: how many flights left."""
 
     event_timestamp: Series[UTC]
     departures: Series[int] = pa.Field(ge=0)
 
 
 class Predictions(pa.DataFrameModel):
-    """How many flights leave in the target hour."""
+    """Number of flights that leave in the target hour."""
 
     departures: Series[float] = pa.Field(ge=0)
 
 
 RAW: dict[str, type[pa.DataFrameModel]] = {"flights": Flights, "weather": Weather}
 
-# One request: what the caller knows; Feast gives the rest.
+# An example request: what the caller knows. Feast supplies the rest.
 EXAMPLE: dict[str, Any] = {
     "origin": "JFK",
     "horizon": 3,

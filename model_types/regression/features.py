@@ -1,4 +1,4 @@
-"""What was known when: recent delays, who still waits, the weather, and the timetable."""
+"""Point-in-time features: recent delays, waiting flights, the weather and the timetable."""
 
 from collections.abc import Mapping
 
@@ -17,20 +17,20 @@ class Params(BaseModel):
 
 
 def build(raw: Mapping[str, pd.DataFrame], params: Params) -> dict[str, pd.DataFrame]:
-    """Give a table a Feast source; a row holds what was known at its `event_timestamp`."""
+    """Return one table per Feast source; a row holds what was known at its `event_timestamp`."""
     flights, hours = raw["flights"], params.window_hours
     return {
         "origin_delays": _recent_delays(flights, "origin", hours),
         "carrier_delays": _recent_delays(flights, "carrier", hours),
-        # Traffic control holds flights at their origin when the destination is full.
+        # Air traffic control holds flights at their origin when the destination is congested.
         "dest_delays": _recent_delays(flights, "dest", hours),
-        # An observation of an hour is published when the hour is over.
+        # The weather of an hour is published when the hour is over.
         "weather": raw["weather"].assign(event_timestamp=raw["weather"]["event_timestamp"] + HOUR),
     }
 
 
 def requests(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Give a row a flight, at the time of its scheduled departure."""
+    """Return one row per flight, at its scheduled departure."""
     flights = raw["flights"]
     local = flights["event_timestamp"].dt.tz_convert("America/New_York")
     columns = ["event_timestamp", "origin", "dest", "carrier", "distance", "scheduled_minutes"]
@@ -41,24 +41,24 @@ def requests(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
 
 
 def examples(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Give the requests of the flights that arrived, and how late.
+    """Return the requests of the flights that arrived, with the label: how late they were.
 
-    A flight that was cancelled or diverted has no delay at arrival, and is no example.
+    A cancelled or diverted flight has no delay at arrival and gives no example.
     """
     flights = raw["flights"].dropna(subset="arr_delay")
-    asked = requests({"flights": flights}, params)
-    return asked.assign(arr_delay=flights["arr_delay"])
+    rows = requests({"flights": flights}, params)
+    return rows.assign(arr_delay=flights["arr_delay"])
 
 
 def _recent_delays(flights: pd.DataFrame, key: str, hours: int) -> pd.DataFrame:
-    """The last `hours`, a row a `key` and full hour: what left, and what did not.
+    """Return mean delay and waiting flights of the last `hours`, one row per `key` and full hour.
 
-    The mean delay of what left is too kind while a storm holds the others back; their number
-    says so. Both count a flight by when it left, which is not when it should have left.
+    During a storm, the mean delay of the flights that left understates the disruption; the number
+    of flights still waiting shows it. Both use the actual departure times.
     """
     delays = pd.to_timedelta(flights["dep_delay"].dropna(), unit="min")
     left = flights["event_timestamp"] + delays.reindex(flights.index)
-    # All keys of the timetable: whether one will ever leave is not known before it does.
+    # All keys in the timetable, since it is not known in advance which of them will depart.
     keys = sorted(flights[key].unique())
     columns = pd.MultiIndex.from_product([["sum", "count"], keys], names=[None, key])
     wide = (
@@ -81,7 +81,7 @@ def _recent_delays(flights: pd.DataFrame, key: str, hours: int) -> pd.DataFrame:
 
 
 def _waiting(flights: pd.DataFrame, left: pd.Series, key: str, hours: int) -> pd.Series:
-    """Count what should have left in the last `hours` and has not; the cancelled wait too."""
+    """Count flights due in the last `hours` that have not left, cancelled ones included."""
     scheduled = flights["event_timestamp"].dt.floor("h")
     parts = []
     for passed in range(1, hours + 1):

@@ -1,4 +1,4 @@
-"""How good predictions are, and better than what."""
+"""Metrics, curves and baselines."""
 
 import numpy as np
 import pandas as pd
@@ -12,19 +12,19 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from .model import CATEGORIES, INPUTS, LABEL, ordered
 from .schema import QUANTILES
 
-# The exact quantile regression is a linear program: its time grows with the square of the rows.
+# Exact quantile regression is a linear program whose time grows with the square of the rows.
 BASELINE_ROWS = 5_000
 BINS = 20
 
 
 def score(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]:
-    """Give errors and width in minutes, shares of flights between, below and above the bounds."""
+    """Return errors and width in minutes, and shares within, below and above the bounds."""
     label = examples[LABEL]
     below, above = label < predictions["lower"], label > predictions["upper"]
     scores = {
         "mae": sk.mean_absolute_error(label, predictions["minutes"]),
         "rmse": sk.root_mean_squared_error(label, predictions["minutes"]),
-        # Of the three quantiles: it is least where each is right and the interval is narrow.
+        # Mean over the three quantiles; rewards correct quantiles and a narrow interval.
         "pinball": np.mean(
             [
                 sk.mean_pinball_loss(label, predictions[name], alpha=level)
@@ -40,7 +40,7 @@ def score(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]
 
 
 def curves(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Give calibration, and where errors are large: x in the first column, y in the second."""
+    """Return calibration and error curves: x in the first column, y in the second."""
     table = predictions.assign(
         observed=examples[LABEL],
         hour=examples["minute_of_day"] // 60,
@@ -62,13 +62,13 @@ def curves(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, pd.Da
 
 
 def baselines(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Give the predictions, bounds too, of three models.
+    """Return the predictions of three models, including their bounds.
 
-    `constant` takes the quantiles of all flights; `recent` adds those of the difference to the
-    airline's mean delay of the last hours; `linear` is a quantile regression.
+    `constant` predicts the quantiles of all flights; `recent` predicts the airline's mean delay of
+    the last hours plus the quantiles of the difference from it; `linear` is a quantile regression.
     """
-    usual = train[LABEL].median()
-    recent = [rows["carrier_delay"].fillna(usual).to_numpy() for rows in (train, test)]
+    median = train[LABEL].median()
+    recent = [rows["carrier_delay"].fillna(median).to_numpy() for rows in (train, test)]
     change = train[LABEL] - recent[0]
     predicted = {
         "constant": {
@@ -95,7 +95,7 @@ def _linear(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, np.ndarray]:
     }
 
 
-def _binned(table: pd.DataFrame, x: str, y: str, of_y: str) -> pd.DataFrame:
-    """Give the mean of `x` and the mean or median of `y` in bins of as many rows."""
+def _binned(table: pd.DataFrame, x: str, y: str, statistic: str) -> pd.DataFrame:
+    """Return the mean of `x` and the mean or median of `y` in bins with equal numbers of rows."""
     bins = (table[x].rank(method="first", pct=True) * BINS).apply(np.ceil)
-    return table.groupby(bins).agg(**{x: (x, "mean"), y: (y, of_y)})
+    return table.groupby(bins).agg(**{x: (x, "mean"), y: (y, statistic)})

@@ -1,4 +1,4 @@
-"""What a valid row is, at each border: raw tables, the model's inputs, examples, predictions."""
+"""Schemas at each boundary: raw tables, the model's inputs, examples and predictions."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ ORIGINS = ["EWR", "JFK", "LGA"]
 
 
 class Flights(pa.DataFrameModel):
-    """A scheduled flight and, where it left and arrived, its delays in minutes."""
+    """A scheduled flight and, if it departed and arrived, its delays in minutes."""
 
     event_timestamp: Series[UTC] = pa.Field(description="scheduled departure")
     origin: Series[str] = pa.Field(isin=ORIGINS)
@@ -21,13 +21,13 @@ class Flights(pa.DataFrameModel):
     carrier: Series[str] = pa.Field(str_matches=CARRIER)
     flight: Series[int] = pa.Field(ge=1)
     distance: Series[int] = pa.Field(ge=1, le=20_000, description="miles")
-    scheduled_minutes: Series[int] = pa.Field(ge=1, lt=1_440, description="gate to gate")
+    scheduled_minutes: Series[int] = pa.Field(ge=1, lt=1_440, description="gate to gate, scheduled")
     dep_delay: Series[float] = pa.Field(ge=-180, le=2_880, nullable=True)
     arr_delay: Series[float] = pa.Field(ge=-180, le=2_880, nullable=True)
 
 
 class Weather(pa.DataFrameModel):
-    """The weather of an hour at an origin."""
+    """Hourly weather at an origin."""
 
     event_timestamp: Series[UTC]
     origin: Series[str] = pa.Field(isin=ORIGINS)
@@ -38,7 +38,7 @@ class Weather(pa.DataFrameModel):
 
 
 class Features(pa.DataFrameModel):
-    """The model's inputs: of the timetable, and of Feast (missing where nothing was known)."""
+    """The model's inputs, from the timetable and from Feast (missing if nothing was known)."""
 
     origin: Series[str] = pa.Field(str_matches=AIRPORT)
     dest: Series[str] = pa.Field(str_matches=AIRPORT)
@@ -59,20 +59,20 @@ class Features(pa.DataFrameModel):
     visib: Series[float] = pa.Field(nullable=True)
 
     class Config:
-        """Whole numbers come back from a join as fractions where a row is missing."""
+        """Coerce types: a join turns integers into floats where a row is missing."""
 
         coerce = True
 
 
 class Examples(Features):
-    """The inputs, when the prediction is asked for, and the minutes that it arrived late."""
+    """The inputs, the time of the request, and the label: minutes late at arrival."""
 
     event_timestamp: Series[UTC]
     arr_delay: Series[float] = pa.Field(ge=-180, le=2_880)
 
 
 class Predictions(pa.DataFrameModel):
-    """Minutes late at arrival: the median, and the bounds between which four in five arrive."""
+    """Minutes late at arrival: the median, and the bounds of an 80 % interval."""
 
     lower: Series[float]
     minutes: Series[float]
@@ -85,12 +85,12 @@ class Predictions(pa.DataFrameModel):
         return (rows["lower"] <= rows["minutes"]) & (rows["minutes"] <= rows["upper"])
 
 
-# The share of flights that arrive earlier than each of the predictions.
+# Share of flights that arrive earlier than each prediction.
 QUANTILES = {"lower": 0.1, "minutes": 0.5, "upper": 0.9}
 
 RAW: dict[str, type[pa.DataFrameModel]] = {"flights": Flights, "weather": Weather}
 
-# A request: what the caller knows. The rest comes from Feast.
+# An example request: what the caller knows. Feast supplies the rest.
 EXAMPLE = {
     "origin": "JFK",
     "dest": "LAX",

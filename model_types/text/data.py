@@ -1,8 +1,8 @@
-"""Where the rows come from: a simulated web shop, its customers, and those who attack it.
+"""Raw table: the request log of a simulated web shop, with its customers and attackers.
 
-GRAMMAR says what they write: a row a symbol, its options between tildes, `$name` another symbol.
-An option is used once its place in the row has come: so words, pages, programs and attacks that
-stand last appear last.
+GRAMMAR defines the texts that they send: one symbol per row, its options separated by tildes;
+`$name` refers to another symbol. At first only the first options of a symbol are in use, and the
+others follow in order. So the words, pages, programs and attacks at the end of a row appear last.
 """
 
 import json
@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 RAMP = timedelta(days=42)
-"""How long until every option is in use."""
+"""Time until every option is in use."""
 
 GRAMMAR_TEXT = r"""
 page: GET / ~ GET /products/$num ~ GET /products/$num ref=$word ~ GET /search q=$search&page=$num
@@ -102,18 +102,18 @@ tool: curl/8.$num.0 ~ python-requests/2.$num ~ Go-http-client/1.1 ~ sqlmap/1.8 ~
 gap: /**/ ~ ${IFS} ~ %09 ~ /*$word*/ ~ %0a
 """
 SYMBOLS = re.findall(r"^(\w+): (.*(?:\n  .*)*)", GRAMMAR_TEXT, re.MULTILINE)
-# Two braces beside each other are Jinja's, and this file passes through it.
+# Jinja renders this file, so it must not contain two adjacent braces.
 GRAMMAR = {name: re.split(r"\s+~ ", row) for name, row in SYMBOLS} | {
     "open": ["{" * 2],
     "close": ["}" * 2],
 }
 ATTACKS = {*GRAMMAR["kind"]}
 FREE = r"\b(q|query|name|author|message|text)="
-"""The fields that people write freely in."""
+"""Matches the fields that contain free text."""
 
 
 class Params(BaseModel):
-    """The section `data` of params.yaml: days in UTC, both included, and their requests."""
+    """The section `data` of params.yaml: first and last day (UTC), and requests per day."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -124,15 +124,15 @@ class Params(BaseModel):
 
 
 def load(params: Params) -> dict[str, pd.DataFrame]:
-    """Give the log of requests: what came, what was answered when, and what an analyst called it.
+    """Return the log: requests, the status and time of their answers, and an analyst's label.
 
-    Texts are as they came over the wire; `milliseconds` is how long the answer took.
+    Texts are as they came over the wire; `milliseconds` is the time until the answer.
     """
     shop, rows, first = Shop(params.seed), list[dict[str, Any]](), _midnight(params.since)
     for day in range((params.until - params.since).days + 1):
         shop.age = min(1.0, timedelta(day) / RAMP)
-        wanted = params.requests_per_day * (day + 1)
-        while len(rows) < wanted:
+        total = params.requests_per_day * (day + 1)
+        while len(rows) < total:
             rows += shop.session(first + timedelta(days=day))
     table = pd.DataFrame(rows)
     table["event_timestamp"] = pd.to_datetime(table["event_timestamp"], utc=True).astype(
@@ -143,14 +143,14 @@ def load(params: Params) -> dict[str, pd.DataFrame]:
 
 
 class Shop:
-    """What happens, by chance, when the shop is `age` old (0 to 1)."""
+    """Random sessions of the shop's clients; `age` (0 to 1) decides which options are in use."""
 
     def __init__(self, seed: int) -> None:
-        """Start anew: the same seed gives the same sessions."""
+        """Start at age 0; the same seed gives the same sessions."""
         self.chance, self.age = random.Random(seed), 0.0
 
     def session(self, day: datetime) -> Iterator[dict[str, Any]]:
-        """Give the requests of one client, some seconds from each other."""
+        """Yield the requests of one client, each some time after the last."""
         chance = self.chance
         hostile = chance.random() < 0.05 + 0.03 * self.age
         burst = chance.randrange(3, 12) if chance.random() < 0.5 else 1
@@ -160,8 +160,8 @@ class Shop:
         for _ in range(burst if hostile else chance.randrange(1, 10)):
             when += timedelta(milliseconds=chance.randrange(50, 2_000 if hostile else 90_000))
             odds = (0.8, 0.85) if hostile else (0.0, 0.06)
-            what = chance.random()
-            kind = attack if what < odds[0] else "near_miss" if what < odds[1] else "benign"
+            draw = chance.random()
+            kind = attack if draw < odds[0] else "near_miss" if draw < odds[1] else "benign"
             yield {
                 "event_timestamp": when,
                 "client": client,
@@ -171,11 +171,11 @@ class Shop:
             }
 
     def request(self, kind: str, agent: str) -> dict[str, str]:
-        """Give a page's request; all but a benign one have a text of their kind somewhere in it."""
+        """Return a request for a page; unless it is benign, it contains a text of its kind."""
         method, path, values = self.page(
             FREE if kind == "near_miss" else "=" if kind in ATTACKS else ""
         )
-        # Browsers encode what they send; programs need not.
+        # Browsers encode their requests; other programs may not.
         evasion, encode = "none", _encode
         if kind in ATTACKS:
             text, evasion = self.evade(self.fill(f"${kind}"))
@@ -202,17 +202,17 @@ class Shop:
             "evasion": evasion,
         }
 
-    def page(self, wanted: str) -> tuple[str, str, dict[str, str]]:
-        """Give method, path and values of a page that has the `wanted` fields, a pattern."""
+    def page(self, pattern: str) -> tuple[str, str, dict[str, str]]:
+        """Return method, path and values of a page whose text matches the regular expression."""
         page = self.option("page")
-        while not re.search(wanted, page):
+        while not re.search(pattern, page):
             page = self.option("page")
         method, path, *form = page.split(" ", 2)
         fields = (field.split("=", 1) for field in "".join(form).split("&") if field)
         return method, self.fill(path), {name: self.fill(text) for name, text in fields}
 
     def evade(self, text: str) -> tuple[str, str]:
-        """Hide an attack from whoever reads it literally."""
+        """Hide an attack from literal matching; return the text and the name of the evasion."""
         evasion = self.chance.choice(["none", "none", "encoding", "case", "comments"])
         if evasion == "encoding":
             hidden = self.chance.choice([_twice, _all_hex, _wide, _overlong])(text)
@@ -223,37 +223,37 @@ class Shop:
         return hidden, evasion if hidden != text else "none"
 
     def client(self, hostile: bool) -> str:
-        """Give an address: of a customer, or of a host that attacks (often a customer's)."""
+        """Return an address: a customer's or, for most attackers, one of an attacking network."""
         if hostile and self.chance.random() < 0.6:
             return f"203.0.113.{self.chance.randrange(1, 255)}"
         number = int(4_000 * self.chance.random() ** 2)
         return f"100.64.{number // 250}.{number % 250 + 1}"
 
     def agent(self, hostile: bool) -> str:
-        """Give the user agent: customers have programs too, and attackers say they have none."""
+        """Return a user agent: some customers use tools, and most attackers pose as browsers."""
         return self.fill(
             "$tool" if self.chance.random() < (0.3 if hostile else 0.04) else "$browser"
         )
 
     def status(self, hostile: bool) -> int:
-        """Give the status of the answer: attacks fail more often."""
+        """Return the status of the answer; attacks fail more often."""
         weights = (45, 20, 20, 15) if hostile else (94, 1, 4, 1)
         return self.chance.choices((200, 403, 404, 500), weights)[0]
 
     def option(self, symbol: str) -> str:
-        """Give one of the options of a symbol that are in use by now."""
+        """Return one of the options of a symbol that are in use at this age."""
         options = GRAMMAR[symbol]
         used = round(len(options) * (0.6 + 0.4 * self.age))
         return options[self.chance.randrange(max(1, used))]
 
     def fill(self, text: str) -> str:
-        """Replace each `$name` by one of its options, and theirs."""
+        """Replace each `$name` with one of its options, recursively."""
         return re.sub(r"\$([a-z][a-z0-9_]*)", self._symbol, text)
 
-    def _symbol(self, found: re.Match[str]) -> str:
-        if found[1] == "num":
+    def _symbol(self, match: re.Match[str]) -> str:
+        if match[1] == "num":
             return str(self.chance.randrange(1, 1_000))
-        return self.fill(self.option(found[1]))
+        return self.fill(self.option(match[1]))
 
 
 def _midnight(day: date) -> datetime:
@@ -277,10 +277,10 @@ def _all_hex(text: str) -> str:
 
 
 def _wide(text: str) -> str:
-    """Full-width letters and signs, which NFKC brings back."""
+    """Use full-width characters, which NFKC maps back."""
     return "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text)
 
 
 def _overlong(text: str) -> str:
-    """Bytes that are no UTF-8, which careless decoders take for `.` and `/`."""
+    """Use invalid UTF-8 bytes that careless decoders read as `.` and `/`."""
     return text.replace(".", "%c0%ae").replace("/", "%c0%af")

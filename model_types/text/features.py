@@ -1,4 +1,4 @@
-"""What was known when: what the client has done lately; the rest is in the request."""
+"""Point-in-time features: the client's recent activity; the rest comes with the request."""
 
 from collections.abc import Mapping
 
@@ -17,16 +17,15 @@ class Params(BaseModel):
 
 
 def build(raw: Mapping[str, pd.DataFrame], params: Params) -> dict[str, pd.DataFrame]:
-    """Give a table a Feast source; a row holds what was known at its `event_timestamp`.
+    """Return one table per Feast source; a row holds what was known at its `event_timestamp`.
 
-    An answer is known when it has been given, which is after its request came: so no request
-    sees its own.
+    A request counts from the time of its answer, so no request includes itself.
     """
     requests = raw["requests"]
-    known = requests["event_timestamp"] + pd.to_timedelta(requests["milliseconds"], unit="ms")
+    answered = requests["event_timestamp"] + pd.to_timedelta(requests["milliseconds"], unit="ms")
     window = (
         pd.DataFrame({"client": requests["client"], "error": requests["status"] >= 400})
-        .assign(event_timestamp=known)
+        .assign(event_timestamp=answered)
         .sort_values("event_timestamp", kind="stable")
         .set_index("event_timestamp")
         .groupby("client")["error"]
@@ -37,7 +36,7 @@ def build(raw: Mapping[str, pd.DataFrame], params: Params) -> dict[str, pd.DataF
         .set_axis(["client_requests", "client_errors"], axis="columns")
         .reset_index()
     )
-    # Of two answers at the same instant the second has counted both.
+    # Of two answers at the same time, the second row counts both.
     return {
         "client_activity": window.drop_duplicates(
             ["client", "event_timestamp"], keep="last", ignore_index=True
@@ -46,13 +45,13 @@ def build(raw: Mapping[str, pd.DataFrame], params: Params) -> dict[str, pd.DataF
 
 
 def requests(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Give a row a request, at the time it came: what the client sent, before any answer."""
+    """Return one row per request, as it arrived and before it was answered."""
     columns = ["event_timestamp", "client", "method", "path", "query", "body", "user_agent"]
     return raw["requests"][columns]
 
 
 def examples(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Give the requests, and what an analyst called them."""
-    called = raw["requests"][["kind", "evasion"]]
-    asked = pd.concat([requests(raw, params), called], axis=1)
-    return asked.assign(attack=~asked["kind"].isin(BENIGN))
+    """Return the requests with the analyst's labels."""
+    labels = raw["requests"][["kind", "evasion"]]
+    rows = pd.concat([requests(raw, params), labels], axis=1)
+    return rows.assign(attack=~rows["kind"].isin(BENIGN))

@@ -1,4 +1,4 @@
-"""How good predictions are, and better than what."""
+"""Metrics, curves and baselines."""
 
 import re
 from urllib.parse import unquote_plus
@@ -12,13 +12,13 @@ from sklearn.linear_model import LogisticRegression
 from .model import LABEL
 
 FALSE_POSITIVES = 0.001
-"""The share of benign requests that a firewall may block by mistake."""
+"""Share of benign requests that may be blocked by mistake."""
 FLAGGED = 0.5
-"""The probability from which a request counts as an attack where there is no ranking."""
+"""Probability at which a request counts as an attack, for metrics without a ranking."""
 BASELINE_ROWS = 20_000
 POINTS = 200
 
-# What a firewall without a model looks for, and how many points each is worth.
+# Rules of a firewall without a model: points and pattern.
 RULES = [
     (5, r"\bunion\b.{1,20}\bselect\b|\bselect\b.{1,60}\bfrom\b"),
     (5, r"['\"]\s*(or|and)\b.{0,20}[=<>]|\b(or|and)\s+\d+\s*[=<>]"),
@@ -36,7 +36,7 @@ RULES = [
 
 
 def score(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]:
-    """Give the metrics; those that rank need both classes, and a rate needs rows to count in."""
+    """Return the metrics by name; a metric is left out if the rows lack a class that it needs."""
     label, probability = examples[LABEL], predictions["probability"]
     flagged = probability >= FLAGGED
     scores = {
@@ -59,28 +59,28 @@ def score(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]
 
 
 def curves(examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Give recall by false-positive rate and by day, precision-recall and calibration."""
+    """Return recall by false-positive rate and by day, precision-recall and calibration."""
     label, probability = examples[LABEL], predictions["probability"]
     rates, recalls, thresholds = sk.roc_curve(label, probability, drop_intermediate=False)
     allowed = np.searchsorted(rates, FALSE_POSITIVES, side="right") - 1
-    seen = rates > 0
+    positive = rates > 0
     precision, recall, _ = sk.precision_recall_curve(label, probability)
     observed, predicted = calibration_curve(label, probability, n_bins=10)
     when = examples["event_timestamp"]
     days = (when - when.min()).dt.days.rename("day")[label]
-    found = (probability >= thresholds[allowed])[label].groupby(days).mean()
+    daily = (probability >= thresholds[allowed])[label].groupby(days).mean()
     return {
         "recall_by_false_positives": _curve(
-            log10_false_positive_rate=np.log10(rates[seen]), recall=recalls[seen]
+            log10_false_positive_rate=np.log10(rates[positive]), recall=recalls[positive]
         ),
-        "recall_by_day": _curve(day=found.index.to_numpy(), recall=found.to_numpy()),
+        "recall_by_day": _curve(day=daily.index.to_numpy(), recall=daily.to_numpy()),
         "precision_recall": _curve(recall=recall[::-1], precision=precision[::-1]),
         "calibration": _curve(predicted=predicted, observed=observed),
     }
 
 
 def baselines(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Give the predictions of a constant and of RULES, whose points become a probability."""
+    """Return the predictions of a constant and of RULES, with points scaled to probabilities."""
     sample = train.sample(min(len(train), BASELINE_ROWS), random_state=0)
     logistic = LogisticRegression().fit(_points(sample), sample[LABEL])
     predicted = {
@@ -94,7 +94,7 @@ def baselines(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame
 
 
 def _points(rows: pd.DataFrame) -> np.ndarray:
-    """Add up the points of the rules that each request hits, read as a server would."""
+    """Return the sum of the points of the rules that match each request, decoded once."""
     rules = [(points, re.compile(rule, re.IGNORECASE | re.MULTILINE)) for points, rule in RULES]
     texts = rows[["user_agent", "path", "query", "body"]].agg("\n".join, axis=1).map(unquote_plus)
     return np.array([[sum(p for p, rule in rules if rule.search(text))] for text in texts])

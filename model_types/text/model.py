@@ -1,4 +1,4 @@
-"""How to fit, predict and explain: gradient-boosted trees on hashed character n-grams."""
+"""Fit, predict and explain: gradient-boosted trees on hashed character n-grams."""
 
 import html
 import unicodedata
@@ -19,11 +19,11 @@ from .schema import METHODS, Features
 
 INPUTS = list(Features.to_schema().columns)
 LABEL = "attack"
-# How many buckets the n-grams of a text share. What is fitted here fits no other number.
+# Number of hash buckets for the n-grams of each text. A fitted model requires the same numbers.
 BUCKETS = {"path": 2**10, "query": 2**11, "body": 2**11, "user_agent": 2**9}
 WIDTHS = {name: BUCKETS.get(name, 1) for name in INPUTS}
 NGRAMS = (1, 3)
-# Murmur3 gives the same buckets in every process.
+# MurmurHash3 assigns the same buckets in every process.
 HASHING = {
     name: HashingVectorizer(
         analyzer="char", ngram_range=NGRAMS, n_features=buckets, lowercase=False,
@@ -32,9 +32,9 @@ HASHING = {
     for name, buckets in BUCKETS.items()
 }  # fmt: skip
 LIMIT = 2**16
-"""Characters of a text that are read; a firewall reads no body to its end either."""
+"""Number of characters read from a text; firewalls also limit how much they read of a body."""
 ROUNDS = 3
-"""How often an attack may have encoded its text."""
+"""Number of times that an encoded text is decoded, at most."""
 
 
 class Params(BaseModel):
@@ -47,7 +47,7 @@ class Params(BaseModel):
     min_data_in_leaf: int = Field(ge=1)
     feature_fraction: float = Field(gt=0, le=1)
     benign_every: int = Field(ge=1)
-    """One benign row of how many is fitted on, and counts for all of them."""
+    """Fit on one of this many benign rows, and give it the weight of all of them."""
     rounds: int = Field(ge=1)
     patience: int = Field(ge=1)
     seed: int
@@ -64,10 +64,10 @@ def train(train: pd.DataFrame, valid: pd.DataFrame, params: Params) -> lgb.Boost
             "objective": "binary",
             "metric": "binary_logloss",
             "verbosity": -1,
-            # The same rows give the same bytes, on any machine.
+            # Reproducible: the same rows give the same bytes on any machine.
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": 1,  # two waste their time waiting on a busy machine
+            "num_threads": 1,  # two threads mostly wait for each other on a busy machine
             **params.model_dump(exclude={"rounds", "patience", "benign_every"}),
         },
         fitting,
@@ -78,13 +78,13 @@ def train(train: pd.DataFrame, valid: pd.DataFrame, params: Params) -> lgb.Boost
 
 
 def predict(model: lgb.Booster, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give the probability of an attack; a missing text counts as an empty one."""
+    """Return the probability of an attack; a missing text counts as an empty one."""
     probability = model.predict(_inputs(rows)) if len(rows) else np.empty(0)
     return pd.DataFrame({"probability": np.asarray(probability)}, index=rows.index)
 
 
 def row_predictor(model: lgb.Booster) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Give a function that says of one row what `predict` does, in a fraction of the time."""
+    """Return a function that predicts one row as `predict` would, in a fraction of the time."""
     widths = [WIDTHS[name] for name in INPUTS]
     probability = single_row.predictor(model)
     starts = dict(zip(INPUTS, np.cumsum([0, *widths]).tolist(), strict=False))
@@ -104,7 +104,7 @@ def row_predictor(model: lgb.Booster) -> Callable[[Mapping[str, Any]], dict[str,
 
 
 def explain(model: lgb.Booster, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give each input's contribution to the log-odds: exact TreeSHAP, summed over its n-grams."""
+    """Return each input's contribution to the log-odds: exact TreeSHAP, summed over n-grams."""
     summed = np.zeros((len(rows), len(INPUTS)))
     if len(rows):
         columns = sparse.csc_matrix(model.predict(_inputs(rows), pred_contrib=True))
@@ -116,34 +116,34 @@ def explain(model: lgb.Booster, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def save(model: lgb.Booster, folder: Path) -> None:
-    """Write LightGBM's own text format."""
+    """Write the model in LightGBM's text format."""
     model.save_model(folder / "model.txt", num_iteration=model.best_iteration)
 
 
 def load(folder: Path) -> lgb.Booster:
-    """Read what `save` wrote."""
+    """Read a model that `save` wrote."""
     return lgb.Booster(model_file=folder / "model.txt")
 
 
 def normalise(text: object) -> str:
-    """Give the text behind its encodings, in small letters; bytes that are no text become U+FFFD.
+    """Return the decoded text in lowercase, at most LIMIT characters.
 
-    What is missing is "", what is longer than LIMIT is cut.
+    Bytes that are not UTF-8 become U+FFFD, a missing text becomes "".
     """
     if not isinstance(text, str):
         return ""
-    # Half of a surrogate pair is no character.
+    # Replace lone surrogates, which cannot be encoded.
     plain = text[:LIMIT].encode("utf-8", "replace").decode()
     for _ in range(ROUNDS):
         decoded = html.unescape(unquote_plus(plain))
         if decoded == plain:
             break
         plain = decoded
-    return unicodedata.normalize("NFKC", plain).lower()[:LIMIT]  # one character may become 18
+    return unicodedata.normalize("NFKC", plain).lower()[:LIMIT]  # NFKC may turn 1 character into 18
 
 
 def _inputs(rows: pd.DataFrame) -> sparse.csr_matrix:
-    """Give a column a number, and to a text as many as it has buckets; in the order of INPUTS."""
+    """Return one column per number and one per bucket of each text, in the order of INPUTS."""
     return sparse.hstack([_columns(rows[name]) for name in INPUTS], format="csr", dtype=np.float64)
 
 
@@ -153,6 +153,6 @@ def _columns(values: pd.Series) -> sparse.csr_matrix:
         return sparse.csr_matrix(pd.Categorical(values, METHODS).codes[:, None])
     if name not in BUCKETS:
         return sparse.csr_matrix(values.astype(float).to_numpy()[:, None])
-    # Texts repeat: each is hashed once.
+    # Hash each distinct text once.
     places, texts = pd.factorize(values.map(normalise))
     return HASHING[name].transform(texts)[places]

@@ -1,4 +1,4 @@
-"""What a valid row is, at each border: the raw log, the model's inputs, examples, predictions."""
+"""Schemas at each boundary: the raw log, the model's inputs, examples and predictions."""
 
 from typing import Annotated, Any
 
@@ -13,23 +13,23 @@ EVASIONS = ["none", "encoding", "case", "comments"]
 
 
 class Requests(pa.DataFrameModel):
-    """A request as it came over the wire, its answer, and what an analyst called it."""
+    """A request as it came over the wire, its answer, and the analyst's label."""
 
-    event_timestamp: Series[UTC] = pa.Field(description="when it came")
+    event_timestamp: Series[UTC] = pa.Field(description="arrival of the request")
     client: Series[str] = pa.Field(str_length={"min_value": 1, "max_value": 45})
     method: Series[str] = pa.Field(isin=METHODS)
     path: Series[str] = pa.Field(str_length={"min_value": 1})
     query: Series[str]
     body: Series[str]
     user_agent: Series[str]
-    kind: Series[str] = pa.Field(isin=KINDS, description="near_miss: benign, and looks hostile")
+    kind: Series[str] = pa.Field(isin=KINDS, description="near_miss: benign but looks hostile")
     evasion: Series[str] = pa.Field(isin=EVASIONS, description="how the attack hides")
     status: Series[int] = pa.Field(ge=100, le=599)
     milliseconds: Series[int] = pa.Field(ge=0, description="until the answer")
 
 
 class Features(pa.DataFrameModel):
-    """The model's inputs: of the request, and of Feast (missing where nothing was known)."""
+    """The model's inputs, from the request and from Feast (missing if nothing was known)."""
 
     method: Series[str]
     path: Series[str]
@@ -40,13 +40,13 @@ class Features(pa.DataFrameModel):
     client_errors: Series[float] = pa.Field(ge=0, nullable=True)
 
     class Config:
-        """Whole numbers come back from a join as fractions where a row is missing."""
+        """Coerce types: a join turns integers into floats where a row is missing."""
 
         coerce = True
 
 
 class Examples(Features):
-    """The inputs, whose request it was and when, and what it turned out to be."""
+    """The inputs, the client and time of the request, and the labels."""
 
     event_timestamp: Series[UTC]
     client: Series[str]
@@ -56,14 +56,14 @@ class Examples(Features):
 
 
 class Predictions(pa.DataFrameModel):
-    """The probability that the request is an attack."""
+    """Probability that the request is an attack."""
 
     probability: Series[float] = pa.Field(ge=0, le=1)
 
 
 RAW: dict[str, type[pa.DataFrameModel]] = {"requests": Requests}
 
-# What a caller sends; the rest of Features comes from Feast, by `client`.
+# An example request: what the caller sends. Feast supplies the rest, by `client`.
 EXAMPLE: dict[str, Any] = {
     "client": "203.0.113.7",
     "method": "GET",

@@ -1,6 +1,7 @@
-"""Compile what a group loads at its start: all bytecode would be a fifth of the image.
+"""Compile only what a group's packages import: all bytecode would be a fifth of the image.
 
-`python compile.py GROUP`, where pyproject.toml is: imports what the repo names, which compiles it.
+Run `python compile.py GROUP` beside pyproject.toml: it imports the packages that the project and
+the group list, which compiles them.
 """
 
 import re
@@ -13,8 +14,8 @@ from pathlib import Path
 
 pyproject = tomllib.loads(Path("pyproject.toml").read_text())
 lines = [*pyproject["project"]["dependencies"], *pyproject["dependency-groups"][sys.argv[1]]]
-named = {re.split(r"[^\w.-]", line)[0].lower() for line in lines if isinstance(line, str)}
+packages = {re.split(r"[^\w.-]", line)[0].lower() for line in lines if isinstance(line, str)}
 for module, owners in packages_distributions().items():
-    if named & {owner.lower() for owner in owners}:
+    if packages & {owner.lower() for owner in owners}:
         with suppress(ImportError):
             import_module(module)

@@ -1,10 +1,10 @@
-# Build images and push them where $PUSH is set: images.sh TOOL TARGET…; TOOL is docker, podman or
-# buildah. BUILD_OPTIONS and PUSH_OPTIONS are given to it as they are, such as buildah's and podman's
-# PUSH_OPTIONS=--tls-verify=false for a registry without TLS.
+# Build images, and push them if $PUSH is set: images.sh TOOL TARGET…; TOOL is docker, podman or
+# buildah. BUILD_OPTIONS and PUSH_OPTIONS are passed to it unchanged, for example
+# PUSH_OPTIONS=--tls-verify=false for buildah or podman and a registry without TLS.
 set -eu
 tool=$1
 shift
-command -v "$tool" >/dev/null || { echo "make images: $tool is not installed: name another by CONTAINER_TOOL" >&2; exit 1; }
+command -v "$tool" >/dev/null || { echo "make images: $tool is not installed: name another in CONTAINER_TOOL" >&2; exit 1; }
 field() { sed -n "s/^$1 = \"\(.*\)\"\$/\1/p" pyproject.toml | head -n 1; }
 
 prefix=${IMAGE_PREFIX:-$(field name)}
@@ -13,11 +13,11 @@ prefix=${IMAGE_PREFIX:-$(field name)}
     exit 1
 }
 sha=$(git rev-parse --verify --quiet HEAD) || {
-    echo "make images: an image is named by its commit, and there is none: git add . && git commit -m Start" >&2
+    echo "make images: images are tagged with their commit, and there is none: git add . && git commit -m Start" >&2
     exit 1
 }
 [ -z "$(git status --porcelain --untracked-files=no -- . ':(exclude,glob)**/dvc.lock')" ] || sha=$sha-dirty
-# Without what some put before the host: no password in a label.
+# Without the part before the host, because a label must not contain a password.
 source=$(git remote get-url origin 2>/dev/null | sed 's#//[^/@]*@#//#') || source=
 tag=$(echo "$sha" | sed 's/^\(.\{12\}\)[0-9a-f]*/\1/')
 export BUILDAH_LAYERS=true
@@ -26,7 +26,7 @@ digests=$(mktemp -d)
 trap 'rm -rf "$digests"' EXIT
 for target; do
     image=$prefix/$target:$tag
-    # shellcheck disable=SC2086  # they are words
+    # shellcheck disable=SC2086  # split into words
     "$tool" build --file docker/Dockerfile --target "$target" --tag "$image" \
         --build-arg "GIT_SHA=$sha" --build-arg "SOURCE=$source" --build-arg "VERSION=$(field version)" \
         ${BUILD_OPTIONS:-} .
@@ -41,7 +41,7 @@ for target; do
         # shellcheck disable=SC2086
         "$tool" push --digestfile "$digests/$target" ${PUSH_OPTIONS:-} "$image"
     fi
-    [ -s "$digests/$target" ] || { echo "make images: $image was pushed, and its digest is unknown" >&2; exit 1; }
+    [ -s "$digests/$target" ] || { echo "make images: $image was pushed, but its digest is unknown" >&2; exit 1; }
 done
 [ -n "${PUSH:-}" ] || exit 0
 
@@ -53,4 +53,4 @@ done
     echo "}"
 } >"$digests/images.json"
 mv "$digests/images.json" images.json
-echo "their digests are in images.json"
+echo "the digests are in images.json"

@@ -1,7 +1,7 @@
-"""JupyterLab in an image: on a copy of the repo that may be written to, behind a platform or alone.
+"""JupyterLab in an image: on a writable copy of the repo, behind a platform or standalone.
 
-Kubeflow Notebooks says where it is by $NB_PREFIX, and lets nobody in who is not logged in.
-JupyterHub sets all of it by itself. Alone, Jupyter asks for $JUPYTER_TOKEN, or for one it prints.
+Kubeflow Notebooks sets $NB_PREFIX to the path, and only lets logged-in users through. JupyterHub
+configures everything itself. Standalone, Jupyter asks for $JUPYTER_TOKEN, or for one it prints.
 """
 
 import os
@@ -10,16 +10,16 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-# Where Kubeflow and JupyterHub mount a person's volume.
+# Where Kubeflow and JupyterHub mount a user's volume.
 volume = Path("/home/jovyan")
 home = volume if os.access(volume, os.W_OK) else Path.home()
 work = home / "work"
 if not work.exists():
-    # Whole or not there: one that starts may be killed, and another may start beside it.
+    # All or nothing: this process may be killed, and another may start beside it.
     with tempfile.TemporaryDirectory(dir=home) as scratch:
         copy = Path(scratch, work.name)
         shutil.copytree("/app", copy, copy_function=shutil.copyfile)
-        with suppress(OSError):  # the other was first
+        with suppress(OSError):  # another process was first
             copy.rename(work)
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821

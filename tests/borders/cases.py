@@ -1,6 +1,6 @@
-"""Tables as strangers have them: an ordinary world, and one to three things in it that are odd.
+"""Generate tables for border cases: ordinary tables with one to three oddities.
 
-A seed gives the same case again. What is odd is named, so that a failure says what to look at.
+A seed always gives the same case. The oddities are named, so that a failure shows where to look.
 """
 
 import random
@@ -22,44 +22,44 @@ LABEL = "sold"
 
 @dataclass
 class Case:
-    """One world: its tables, what its team says of them, and what is odd."""
+    """One case: its tables, the team's schemas and types for them, and its oddities."""
 
     events: pd.DataFrame
     """One row per shop and day: `shop`, `event_timestamp`, request columns, label."""
     known: pd.DataFrame
-    """What was known of a shop when: `shop`, `event_timestamp`, `temp`, further features."""
+    """History of each shop's features: `shop`, `event_timestamp`, `temp`, further features."""
     prediction: str = "score:float"
     days: tuple[str, ...] = ("2026-02-28", "2026-03-01")
-    """The days to score, one after the other."""
+    """Days to score, in order."""
     types: dict[str, Any] = field(default_factory=dict)
-    """Annotations of request columns and features; those left out have no type."""
+    """Annotations of request columns and features; those not listed have no type."""
     times: dict[str, Any] = field(default_factory=lambda: {"events": UTC, "known": UTC})
     coerce: bool = True
-    """Whether the schemas bring times into their own form."""
+    """True if the schemas convert times to their own type."""
     key_type: str = "STRING"
     served: dict[str, str] = field(default_factory=lambda: {"temp": "Float64"})
-    """Features by name; their types by Feast's names, for its import takes seconds."""
+    """Feast's type names by feature; names only, since importing Feast takes seconds."""
     later: tuple[str, pd.Series] | None = None
-    """What takes the place of the column `step` before the second day is scored."""
+    """Name and values that replace the column `step` before the second day is scored."""
     odd: list[str] = field(default_factory=list)
 
     @property
     def requested(self) -> list[Any]:
-        """The request columns that the model takes."""
+        """Request columns that the model uses."""
         return [n for n in self.events if n not in ("shop", "event_timestamp", LABEL)]
 
     def next_day(self) -> None:
-        """Let the source change, as it does between two days."""
+        """Change the source, as happens between two days."""
         if self.later and "step" in self.events:
-            place = [*self.events].index("step")
+            index = [*self.events].index("step")
             if self.later[0] != "further":
                 del self.events["step"]
-            self.events.insert(place, *self.later, True)
+            self.events.insert(index, *self.later, True)
             self.later = None
 
     @property
     def schemas(self) -> dict[str, Any]:
-        """What schema.py has: as a team would write it, each column nullable."""
+        """Contents of schema.py as a team would write them, with nullable columns."""
         inputs = {name: self.types.get(name, Any) for name in [*self.requested, *self.served]}
         keys = {"shop": Any}
         examples = {**inputs, "event_timestamp": self.times["events"], LABEL: bool}
@@ -84,7 +84,7 @@ class Case:
 
 
 def model(name: str, types: dict[Any, Any], coerce: bool = True) -> type[pa.DataFrameModel]:
-    """Return a schema with these columns; a name that is no identifier is an alias."""
+    """Return a schema with these columns; their names are aliases, since any name is allowed."""
     fields = {
         f"column_{n}": pa.Field(
             alias=each, nullable=True, coerce=coerce and each == "event_timestamp"
@@ -99,7 +99,7 @@ def model(name: str, types: dict[Any, Any], coerce: bool = True) -> type[pa.Data
 
 
 def ordinary() -> Case:
-    """Return a case in which nothing is odd."""
+    """Return a case without oddities."""
     days = pd.date_range("2026-01-01", periods=DAYS, tz="UTC", unit="ns")
     shops = pd.MultiIndex.from_product([days, SHOPS], names=["event_timestamp", "shop"])
     events = shops.to_frame(index=False)
@@ -136,15 +136,15 @@ def time_of_a_table(case: Case, draw: random.Random) -> str:
         ("one missing", lambda: utc.where(utc.index != 3)),
         ("seconds", lambda: utc.astype("int64") // 10**9),
     ]
-    form, made = draw.choice(forms)
-    table["event_timestamp"] = made()
-    said = draw.choice([Any, UTC, Annotated[pd.DatetimeTZDtype, "us", "UTC"]])
-    case.times[name], case.coerce = said, draw.random() < 0.5
-    return f"{name} in {form}, {unit}; the schema says {said}, coerce={case.coerce}"
+    form, convert = draw.choice(forms)
+    table["event_timestamp"] = convert()
+    annotation = draw.choice([Any, UTC, Annotated[pd.DatetimeTZDtype, "us", "UTC"]])
+    case.times[name], case.coerce = annotation, draw.random() < 0.5
+    return f"{name} in {form}, {unit}; the schema has {annotation}, coerce={case.coerce}"
 
 
 def type_of_a_key(case: Case, draw: random.Random) -> str:
-    numbers = {shop: place for place, shop in enumerate(SHOPS, 7)}
+    numbers = {shop: number for number, shop in enumerate(SHOPS, 7)}
     forms: list[tuple[str, Callable[[Any], Any]]] = [
         ("int64", lambda key: key.map(numbers).astype("int64")),
         ("Int64", lambda key: key.map(numbers).astype("Int64")),
@@ -162,22 +162,22 @@ def type_of_a_key(case: Case, draw: random.Random) -> str:
         ("mixed", lambda key: key.where(key.index % 2 == 0, key.map(numbers))),
         ("empty text", lambda key: key.replace("west", "")),
     ]
-    form, made = draw.choice(forms)
-    where = draw.choice([["events"], ["known"], ["events", "known"]])
-    for name in where:
+    form, convert = draw.choice(forms)
+    tables = draw.choice([["events"], ["known"], ["events", "known"]])
+    for name in tables:
         table = getattr(case, name)
-        table["shop"] = made(table["shop"])
+        table["shop"] = convert(table["shop"])
     if draw.random() < 0.5 and "nt64" in form:
         case.key_type = "INT64"
-    return f"{form} in {where}, Feast has {case.key_type}"
+    return f"{form} in {tables}, Feast has {case.key_type}"
 
 
 def rows_of_one_key_and_time(case: Case, draw: random.Random) -> str:
-    again = case.known.sample(frac=0.3, random_state=draw.randrange(99))
-    if other := draw.random() < 0.7:
-        again = again.assign(temp=again["temp"] + 100)
-    case.known = pd.concat([case.known, again], ignore_index=True)
-    return "with other values" if other else "the same rows twice"
+    duplicates = case.known.sample(frac=0.3, random_state=draw.randrange(99))
+    if differ := draw.random() < 0.7:
+        duplicates = duplicates.assign(temp=duplicates["temp"] + 100)
+    case.known = pd.concat([case.known, duplicates], ignore_index=True)
+    return "with different values" if differ else "the same rows twice"
 
 
 NAMES: list[Any] = [
@@ -243,7 +243,7 @@ def _values(draw: random.Random, number: int) -> tuple[str, Any]:
             ("float32", lambda: pd.Series(whole / 3, dtype="float32")),
             ("infinite", lambda: pd.Series(whole / 4).replace({1.0: np.inf, 2.0: -np.inf})),
             ("missing", lambda: pd.Series(whole / 4).where(whole % 3 > 0)),
-            ("never there", lambda: pd.Series([None] * number, dtype=object)),
+            ("None alone", lambda: pd.Series([None] * number, dtype=object)),
             ("NaN alone", lambda: pd.Series(np.full(number, np.nan))),
             ("bool", lambda: pd.Series(whole % 2 == 0)),
             (
@@ -315,15 +315,15 @@ def _values(draw: random.Random, number: int) -> tuple[str, Any]:
 
 
 def values_of_a_request_column(case: Case, draw: random.Random) -> str:
-    form, made = _values(draw, len(case.events))
-    column = made()
+    form, create = _values(draw, len(case.events))
+    column = create()
     column.index = case.events.index
     case.events.insert(len(case.events.columns) - 1, "extra", column, True)
     return form
 
 
 def column_that_is_another_on_the_second_day(case: Case, draw: random.Random) -> str:
-    """Days are scored from tables that were loaded at different times."""
+    """Change the name or the type of a column: the days' tables were loaded at different times."""
     whole = pd.Series(np.arange(len(case.events)), case.events.index)
     forms = {
         "whole": whole,
@@ -414,13 +414,13 @@ def a_schema_with_types(case: Case, draw: random.Random) -> str:
 
 
 def a_far_time(case: Case, draw: random.Random) -> str:
-    when = draw.choice(["1677-09-22", "2261-04-11", "1900-01-01", "9999-12-31"])
+    day = draw.choice(["1677-09-22", "2261-04-11", "1900-01-01", "9999-12-31"])
     table = draw.choice([case.events, case.known])
     stamps = table["event_timestamp"].dt.as_unit("us")
     table["event_timestamp"] = stamps.where(
-        np.arange(len(table)) != 1, pd.Timestamp(when, tz="UTC").as_unit("us")
+        np.arange(len(table)) != 1, pd.Timestamp(day, tz="UTC").as_unit("us")
     )
-    return when
+    return day
 
 
 ODDITIES: list[Callable[[Case, random.Random], str]] = [

@@ -1,7 +1,6 @@
-"""Write params.yaml in every way that YAML has: each section is read, or refused in a line.
+"""Edit params.yaml at random: each section must be read, or refused with a one-line error.
 
-`python params.py REPO [--seeds 0:1000]`, in the environment of REPO, a generated repo: give it a
-copy.
+Run `python params.py REPO [--seeds 0:1000]` in the environment of REPO, a copy of a generated repo.
 """
 
 import argparse
@@ -86,43 +85,43 @@ VALUES = [
 
 
 def scalar(text: str, draw: random.Random) -> str:
-    """Put another value at one place."""
+    """Replace one scalar."""
     places = [*re.finditer(r"(?m)(?<=: )[^\n{\[#]+$", text)]
     place = draw.choice(places)
     return text[: place.start()] + draw.choice(VALUES) + text[place.end() :]
 
 
 def flow(text: str, draw: random.Random) -> str:
-    """Put another value into a mapping of one line."""
+    """Replace one value in a flow mapping."""
     places = [*re.finditer(r"(?<=: )[\w.\"-]+(?=[,}])", text)]
     place = draw.choice(places)
     return text[: place.start()] + draw.choice(VALUES) + text[place.end() :]
 
 
 def section(text: str, draw: random.Random) -> str:
-    """Put a value in place of a section, or in place of its name."""
+    """Replace the body of a section with a value."""
     name = draw.choice(re.findall(r"(?m)^(\w+):", text))
     body = re.compile(rf"(?ms)^{name}:.*?(?=^\w|\Z)")
     return body.sub(lambda _: f"{name}: {draw.choice(VALUES)}\n", text, count=1)
 
 
 def name(text: str, draw: random.Random) -> str:
-    """Give a key another name."""
+    """Rename a key."""
     place = draw.choice([*re.finditer(r"(?m)^( *)(\w+)(?=:)", text)])
     odd = draw.choice(["<<", "5", "null", "true", "'a b'", "größe", "? x", '"x\\ny"', "1e3", "[1]"])
     return text[: place.start(2)] + odd + text[place.end(2) :]
 
 
 def twice(text: str, draw: random.Random) -> str:
-    """Write a line twice."""
+    """Duplicate a line."""
     lines = text.splitlines(keepends=True)
-    place = draw.randrange(len(lines))
-    return "".join([*lines[: place + 1], lines[place], *lines[place + 1 :]])
+    index = draw.randrange(len(lines))
+    return "".join([*lines[: index + 1], lines[index], *lines[index + 1 :]])
 
 
 def whole(text: str, draw: random.Random) -> str:
-    """Do something to the whole file."""
-    made: list[Callable[[], str]] = [
+    """Edit the whole file."""
+    edits: list[Callable[[], str]] = [
         lambda: text.replace("\n", "\r\n"),
         lambda: "\ufeff" + text,
         lambda: text.replace("  ", "\t"),
@@ -138,7 +137,7 @@ def whole(text: str, draw: random.Random) -> str:
         lambda: text.encode("utf-16").decode("latin-1"),
         lambda: "base: &base {a: 1}\n" + text.replace("model:\n", "model:\n  <<: *base\n"),
     ]
-    return draw.choice(made)()
+    return draw.choice(edits)()
 
 
 EDITS: list[Callable[[str, random.Random], str]] = [
@@ -154,18 +153,18 @@ EDITS: list[Callable[[str, random.Random], str]] = [
 
 
 def readers() -> dict[str, Callable[[], Any]]:
-    """Return what reads a section, by the section's name."""
+    """Return functions that read a section, by the section's name."""
     module = {
         name: importlib.import_module(f"{PACKAGE}.mlops.{name}")
         for name in (
             "contract",
             "params",
-            "dataset",
-            "evaluate",
-            "gate",
-            "drift",
-            "tune_params",
-            "tracking",
+            "data.dataset",
+            "training.evaluate",
+            "training.gate",
+            "monitoring.drift",
+            "training.tune_space",
+            "registry.tracking",
         )
     }
     contract, read = module["contract"], module["params"].section
@@ -173,35 +172,35 @@ def readers() -> dict[str, Callable[[], Any]]:
         "data": contract.data().Params,
         "features": contract.features().Params,
         "model": contract.model().Params,
-        "dataset": module["dataset"].Params,
-        "evaluate": module["evaluate"].Params,
-        "gate": module["gate"].Params,
+        "dataset": module["data.dataset"].Params,
+        "evaluate": module["training.evaluate"].Params,
+        "gate": module["training.gate"].Params,
     }
-    found: dict[str, Callable[[], Any]] = {
+    functions: dict[str, Callable[[], Any]] = {
         name: partial(read, name, model) for name, model in typed.items()
     }
-    found["monitor"] = lambda: read("monitor", module["drift"].Params, optional=True)
-    found["recorded"] = lambda: module["tracking"].flat(module["params"].recorded())
+    functions["monitor"] = lambda: read("monitor", module["monitoring.drift"].Params, optional=True)
+    functions["recorded"] = lambda: module["registry.tracking"].flat(module["params"].recorded())
 
     def tune() -> Any:
-        tune = read("tune", module["tune_params"].Params)
-        given = read("model", typed["model"]).model_dump(exclude_unset=True)
-        return module["tune_params"].check(tune, given, typed["model"])
+        tune = read("tune", module["training.tune_space"].Params)
+        model = read("model", typed["model"]).model_dump(exclude_unset=True)
+        return module["training.tune_space"].check(tune, model, typed["model"])
 
-    return {**found, "tune": tune}
+    return {**functions, "tune": tune}
 
 
 def written(text: str, seed: int) -> str:
-    """Return the text of a seed."""
+    """Return the text with the random edits of a seed."""
     draw = random.Random(seed)
     for edit in draw.sample(EDITS, draw.choice([1, 1, 2])):
-        with suppress(IndexError):  # an edit before it left no place for this one
+        with suppress(IndexError):  # an earlier edit may have removed all places for this one
             text = edit(text, draw)
     return text
 
 
 def fault(read: Callable[[], Any]) -> str:
-    """Return how a reading ended, if it ended neither well nor in a Problem of one line."""
+    """Return the error of a reader, or an empty string for success or a one-line Problem."""
     problem = importlib.import_module(f"{PACKAGE}.mlops.errors").Problem
     try:
         read()
@@ -213,7 +212,7 @@ def fault(read: Callable[[], Any]) -> str:
 
 
 def main() -> int:
-    """Run the cases; print what ended in neither way."""
+    """Run the cases and print the faults."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("repo", type=Path)
     parser.add_argument("--seeds", default="0:1000")
@@ -226,9 +225,9 @@ def main() -> int:
         for seed in range(int(first), int(last)):
             file.write_bytes(written(before.decode(), seed).encode("utf-8", "surrogatepass"))
             for name, read in readers().items():
-                if found := fault(read):
+                if error := fault(read):
                     faults += 1
-                    print(f"{seed} {name}: {found}")
+                    print(f"{seed} {name}: {error}")
     finally:
         file.write_bytes(before)
     print(f"{int(last) - int(first)} files: {faults} faults")

@@ -1,7 +1,7 @@
-"""Run odd cases through a repo: each ends in a result that is right, or in a Problem.
+"""Run border cases through a repo: each must end with a correct result or a Problem.
 
-`python run.py REPO [--seeds 0:1000] [--seconds 600]`, in the environment of REPO, a generated repo
-whose team's modules this replaces: give it a copy. Exits with 1 where a case ended otherwise.
+Run `python run.py REPO [--seeds 0:1000] [--seconds 600]` in the environment of REPO, a copy of a
+generated repo: the team's modules in it are replaced. The exit code is 1 if a case ends otherwise.
 """
 
 import argparse
@@ -35,7 +35,7 @@ LINES = 30
 
 
 class Wrong(Exception):
-    """A result that is not right."""
+    """A result that is not correct."""
 
 
 def module(name: str) -> Any:
@@ -44,7 +44,7 @@ def module(name: str) -> Any:
 
 
 def prepare(repo: Path) -> None:
-    """Put the generator's modules in place of the team's, and go there."""
+    """Replace the team's modules with the generator's and change to the repo."""
     for file in (HERE / "team").iterdir():
         if file.name == "definitions.py":
             shutil.copy(file, repo / "feature_repo")
@@ -55,13 +55,13 @@ def prepare(repo: Path) -> None:
     os.chdir(repo)
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{repo}/.mlflow/borders.db"
     os.environ["CASE_FILE"] = str(repo / ".mlflow/case.pickle")
-    # For other processes, which find what the file holds here.
+    # Other processes need it to unpickle the case.
     os.environ["PYTHONPATH"] = f"{HERE}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
     os.environ["MLOPS_PREDICTIONS"] = str(repo / "data/predictions")
 
 
 def put(case: Case) -> None:
-    """Let the team's modules give this case, here and in other processes."""
+    """Make the team's modules use this case, in this process and in others."""
     team: Any = importlib.import_module(f"{PACKAGE}.case")
     team.CURRENT = case
     file = Path(os.environ["CASE_FILE"])
@@ -70,7 +70,7 @@ def put(case: Case) -> None:
 
 
 def begin(case: Case) -> None:
-    """Start with a case, and without the last one's files."""
+    """Start a case without the files of the previous one."""
     put(case)
     sys.modules.pop("definitions", None)
     os.environ["CASE_PREDICTION"] = case.prediction
@@ -79,51 +79,51 @@ def begin(case: Case) -> None:
 
 
 def train(case: Case) -> None:
-    """Run the training pipeline up to the judgement, and hold the dataset against the case."""
+    """Run the training pipeline up to the evaluation, and compare the dataset with the case."""
     for stage in ("ingest", "features", "dataset"):
-        module(stage).run()
-    dataset = pd.concat([module("dataset").read(name) for name in ("train", "valid", "test")])
+        module(f"data.{stage}").run()
+    dataset = pd.concat([module("data.dataset").read(name) for name in ("train", "valid", "test")])
     check_dataset(case, dataset)
-    module("train").run()
-    module("evaluate").run()
+    module("training.train").run()
+    module("training.evaluate").run()
 
 
 def register() -> Path:
-    """Run the rest of the pipeline once; return a copy of the model in production."""
-    module("gate").run()
-    module("register").run()
-    module("production").run()
-    kept = Path(".mlflow/borders-model")
-    shutil.rmtree(kept, ignore_errors=True)
-    shutil.copytree(module("files").PRODUCTION, kept)
-    return kept
+    """Run the rest of the pipeline once and return the path of a copy of the production model."""
+    module("training.gate").run()
+    module("training.register").run()
+    module("registry.fetch").run()
+    folder = Path(".mlflow/borders-model")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(module("files").PRODUCTION, folder)
+    return folder
 
 
 def score(case: Case, registered: Path) -> None:
-    """Score the days of the case, and hold what is published against it."""
+    """Score the days of the case and compare the published predictions with it."""
     files = module("files")
     shutil.copytree(registered, files.PRODUCTION)
-    module("reference").write(files.PRODUCTION)
+    module("registry.reference").write(files.PRODUCTION, module("data.dataset").read("test"))
     for number, day in enumerate(case.days):
         if number:
             case.next_day()
             put(case)
         os.environ["MLOPS_DATE"] = day
-        module("rows").run(SHARDS)
+        module("batch.rows").run(SHARDS)
         for shard in range(SHARDS):
-            module("score").run(shard)
-        module("publish").run()
+            module("batch.score").run(shard)
+        module("batch.publish").run()
         check_published(case, day)
-        module("drift").run()
+        module("monitoring.drift").run()
         drift = files.read_json(files.BATCH / "drift.json")
         if drift["date"] != day or drift["rows"] != len(on(case, day)):
-            raise Wrong(f"drift.json is of {drift['date']}, {drift['rows']} rows")
+            raise Wrong(f"drift.json reports {drift['rows']} rows on {drift['date']}")
         if "</html>" not in (files.BATCH / "drift.html").read_text(errors="surrogatepass"):
-            raise Wrong("drift.html is not whole")
+            raise Wrong("drift.html is incomplete")
 
 
 def check_dataset(case: Case, dataset: pd.DataFrame) -> None:
-    """Compare the dataset with a join by a loop."""
+    """Compare the dataset with the result of a join in a loop."""
     known = positional(case.known)
     stamps = [when(value) for value in known["event_timestamp"]]
     expected = Counter[Any]()
@@ -148,30 +148,30 @@ def check_dataset(case: Case, dataset: pd.DataFrame) -> None:
 
 
 def check_published(case: Case, day: str) -> None:
-    """Hold the published part of a day against its requests and the model."""
+    """Compare the published rows of a day with its requests and the model's predictions."""
     from deltalake import DeltaTable
 
-    asked = on(case, day)
-    asked = asked.assign(event_timestamp=[*map(pd.Timestamp, asked["event_timestamp"])])
-    predicted = importlib.import_module(f"{PACKAGE}.model").predict(2.0, asked)
+    requests = on(case, day)
+    requests = requests.assign(event_timestamp=[*map(pd.Timestamp, requests["event_timestamp"])])
+    predicted = importlib.import_module(f"{PACKAGE}.model").predict(2.0, requests)
     table = DeltaTable(os.environ["MLOPS_PREDICTIONS"]).to_pyarrow_table()
     rows = [row for row in table.to_pylist() if str(row["date"]) == day]
-    found = published(table.column_names, predicted.columns[0], "prediction_")
+    prediction = published(table.column_names, predicted.columns[0], "prediction_")
     # A column without any value has no type yet, and is published when it has one.
-    names: list[Any] = [name for name in asked if name != LABEL and asked[name].notna().any()]
+    names: list[Any] = [name for name in requests if name != LABEL and requests[name].notna().any()]
     columns = {name: published(table.column_names, name, "request_") for name in names}
     expected = Counter(
         (*(plain(row[name]) for name in names), plain(guess))
-        for (_, row), guess in zip(asked.iterrows(), predicted.iloc[:, 0], strict=True)
+        for (_, row), guess in zip(requests.iterrows(), predicted.iloc[:, 0], strict=True)
     )
     got = Counter(
-        (*(plain(row[columns[name]]) for name in names), plain(row[found])) for row in rows
+        (*(plain(row[columns[name]]) for name in names), plain(row[prediction])) for row in rows
     )
-    compare(expected, got, "what is published")
+    compare(expected, got, "the published rows")
 
 
 def published(columns: list[str], name: Any, prefix: str) -> str:
-    """Return the name that a column is published under: its own, unless that is taken."""
+    """Return the published name of a column: its own, or with the prefix if that is taken."""
     for each in (f"{prefix}{name}", str(name)):
         if each in columns:
             return each
@@ -187,18 +187,18 @@ def on(case: Case, day: str) -> pd.DataFrame:
 
 
 def positional(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table without its index."""
+    """Return the table with a fresh index."""
     return table.reset_index(drop=True)
 
 
 def same_key(one: Any, other: Any) -> bool:
-    """Whether two keys are one."""
+    """Return True if two keys have the same type and value."""
     one, other = plain(one), plain(other)
     return one is not None and type(one) is type(other) and bool(one == other)
 
 
 def when(value: Any) -> int | None:
-    """Return a time as nanoseconds in UTC; what has no zone is in UTC."""
+    """Return a time as nanoseconds since the epoch; times without a zone are in UTC."""
     if value is None or value is pd.NaT or (not isinstance(value, str) and pd.isna(value)):
         return None
     if isinstance(value, date) and not isinstance(value, datetime):
@@ -209,7 +209,7 @@ def when(value: Any) -> int | None:
 
 
 def plain(value: Any) -> Any:
-    """Return a value so that equal ones compare equal, whatever holds them."""
+    """Return a comparable form of a value, which does not depend on the type of its container."""
     if isinstance(value, list | tuple | np.ndarray):
         return ("list", *map(plain, value))
     if isinstance(value, dict):
@@ -232,22 +232,22 @@ def plain(value: Any) -> Any:
     return value
 
 
-def compare(expected: "Counter[Any]", got: "Counter[Any]", what: str) -> None:
-    """Raise where they differ, with one example of each side."""
+def compare(expected: "Counter[Any]", got: "Counter[Any]", subject: str) -> None:
+    """Raise Wrong if the rows differ, with one example of each side."""
     if expected != got:
-        missing, further = list((expected - got).elements()), list((got - expected).elements())
+        missing, extra = list((expected - got).elements()), list((got - expected).elements())
         raise Wrong(
-            f"{what}: {len(missing)} of {expected.total()} rows are missing, as"
-            f" {missing[:1]!r:.300}; {len(further)} are not expected, as {further[:1]!r:.300}"
+            f"{subject}: {len(missing)} of {expected.total()} rows are missing, such as"
+            f" {missing[:1]!r:.300}; {len(extra)} are unexpected, such as {extra[:1]!r:.300}"
         )
 
 
 def outcome(case: Case, registered: Path | None) -> tuple[str, str]:
-    """Run a case: ("right" | "problem" | "FAULT", what it said)."""
+    """Run a case and return its outcome, "right", "problem" or "FAULT", and the message."""
     problem = module("errors").Problem
-    said = io.StringIO()
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             begin(case)
             train(case)
             if registered:
@@ -262,25 +262,27 @@ def outcome(case: Case, registered: Path | None) -> tuple[str, str]:
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)
         own = [f for f in last if "/mlops/" in f.filename][-1:] or last[-1:]
-        where = f"{Path(own[0].filename).name}:{own[0].lineno}"
-        return "FAULT", f"{where}: {type(error).__name__}: {str(error)[:600]}"
+        place = f"{Path(own[0].filename).name}:{own[0].lineno}"
+        return "FAULT", f"{place}: {type(error).__name__}: {str(error)[:600]}"
     return "right", ""
 
 
 def seeds(text: str) -> Iterator[int]:
-    """Return the numbers of `5` or `0:100`."""
+    """Return the seeds of a range such as `0:100`, or a single seed such as `5`."""
     first, _, last = text.partition(":")
     return iter(range(int(first), int(last) if last else int(first) + 1))
 
 
 def main() -> int:
-    """Run the cases; print a line for each that is a FAULT, and the counts."""
+    """Run the cases; print each FAULT and the number of cases by outcome."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("repo", type=Path)
     parser.add_argument("--seeds", default="0:100000")
     parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--batch-every", type=int, default=2, help="every so many cases, a batch")
-    parser.add_argument("--verbose", action="store_true", help="say each Problem too")
+    parser.add_argument(
+        "--batch-every", type=int, default=2, help="run batch scoring in every Nth case"
+    )
+    parser.add_argument("--verbose", action="store_true", help="print all cases")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     prepare(arguments.repo.resolve())
@@ -293,10 +295,10 @@ def main() -> int:
         if time.monotonic() > end:
             break
         case = make(number)
-        kind, said = outcome(case, registered if number % arguments.batch_every == 0 else None)
+        kind, message = outcome(case, registered if number % arguments.batch_every == 0 else None)
         kinds[kind] += 1
         if kind == "FAULT" or arguments.verbose:
-            print(f"{number} {kind}: {'; '.join(case.odd)}\n    {said}", flush=True)
+            print(f"{number} {kind}: {'; '.join(case.odd)}\n    {message}", flush=True)
     print(f"{kinds.total()} cases: {dict(kinds)}", flush=True)
     return 1 if kinds["FAULT"] else 0
 

@@ -1,4 +1,4 @@
-"""The chart in all its forms, rendered once."""
+"""Fixtures of the chart tests: all variants of the chart, rendered once."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from schemas import Schema, Unreachable, crds
 
 @pytest.fixture(scope="session")
 def made(render: Callable[..., Path]) -> Callable[..., Path]:
-    """Make a repo with an engine and components, once."""
+    """Render a repo with an engine and components, once per combination."""
 
     @cache
     def run(engine: str, chosen: tuple[str, ...] = COMPONENTS) -> Path:
@@ -26,13 +26,13 @@ def made(render: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def every_form(made: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> list[Form]:
-    """Engines, components on and off, environments, and how much of the values is set."""
+    """All variants of the chart: engines, components, environments and values."""
     return [*forms(made, tmp_path_factory.mktemp("values"))]
 
 
 @pytest.fixture(scope="session")
 def rendered(every_form: list[Form], need: Callable[[str], str]) -> dict[str, set[str]]:
-    """The objects of each form."""
+    """Objects of each variant by its name."""
     objects = {}
     for form in every_form:
         done = helm(need("helm"), form, "template", "late-flights", "--namespace", "prod")
@@ -43,13 +43,13 @@ def rendered(every_form: list[Form], need: Callable[[str], str]) -> dict[str, se
 
 @pytest.fixture(scope="session")
 def distinct(rendered: dict[str, set[str]]) -> list[str]:
-    """Each object that any form has, once."""
+    """The distinct objects of all variants."""
     return sorted(set().union(*rendered.values()))
 
 
 @pytest.fixture(scope="session")
 def definitions(need: Callable[[str], str]) -> list[Schema]:
-    """The CRDs of the kinds that the chart uses."""
+    """CRDs of the kinds that the chart uses."""
     try:
         return crds(need("go"))
     except Unreachable as error:
@@ -60,9 +60,9 @@ def definitions(need: Callable[[str], str]) -> list[Schema]:
 
 @pytest.fixture(scope="session")
 def kubectl(need: Callable[[str], str]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run kubectl on the cluster that KUBECONFIG names; without one, skip."""
+    """Run kubectl on the cluster of KUBECONFIG; without it, the test is skipped."""
     if not os.environ.get("KUBECONFIG"):
-        pytest.skip("KUBECONFIG is not set: no API server looks at the chart")
+        pytest.skip("KUBECONFIG is not set: no API server to check the chart with")
     tool = need("kubectl")
 
     def run(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -76,21 +76,22 @@ def kubectl(need: Callable[[str], str]) -> Callable[..., subprocess.CompletedPro
 def namespace(
     kubectl: Callable[..., subprocess.CompletedProcess[str]], definitions: list[Schema]
 ) -> Iterator[str]:
-    """A namespace that warns of pods that are not restricted, in a cluster with all kinds."""
-    known = kubectl("get", "crd", "-o", "name").stdout.split()
+    """A namespace that warns about unrestricted pods, in a cluster with all CRDs installed."""
+    installed = kubectl("get", "crd", "-o", "name").stdout.split()
     missing = [
         each
         for each in definitions
-        if f"customresourcedefinition.apiextensions.k8s.io/{each['metadata']['name']}" not in known
+        if f"customresourcedefinition.apiextensions.k8s.io/{each['metadata']['name']}"
+        not in installed
     ]
     name = f"mlops-tests-{uuid.uuid4().hex[:8]}"
     labels = {"pod-security.kubernetes.io/warn": "restricted"}
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-    made = json.dumps({"apiVersion": "v1", "kind": "List", "items": [space, *missing]})
-    done = kubectl("apply", "--server-side", "-f", "-", stdin=made)
+    manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": [space, *missing]})
+    done = kubectl("apply", "--server-side", "-f", "-", stdin=manifest)
     assert done.returncode == 0, done.stderr
     kinds = [f"crd/{each['metadata']['name']}" for each in definitions]
     done = kubectl("wait", "--for=condition=Established", "--timeout=60s", *kinds)
     assert done.returncode == 0, done.stderr
     yield name
-    kubectl("delete", "--wait=false", "-f", "-", stdin=made)
+    kubectl("delete", "--wait=false", "-f", "-", stdin=manifest)

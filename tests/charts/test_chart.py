@@ -23,14 +23,14 @@ def repo(render: Callable[..., Path], scenarios: dict[str, Any]) -> Path:
 
 @pytest.fixture(scope="module")
 def graph(repo: Path) -> Values:
-    """What `mlops graph` wrote."""
+    """Content of the file written by `mlops graph`."""
     pipelines: Values = json.loads((repo / "orchestration/pipelines.json").read_text())
     return pipelines
 
 
 @pytest.fixture
 def helm(repo: Path, tmp_path: Path, need: Callable[[str], str]) -> Helm:
-    """Run a helm command on the chart with these values files, the later ones win."""
+    """Run a helm command on the chart with some values; later ones take precedence."""
 
     def run(*words: str, values: tuple[Values, ...]) -> subprocess.CompletedProcess[str]:
         command = [need("helm"), *words, str(repo / "deploy/chart")]
@@ -45,12 +45,12 @@ def helm(repo: Path, tmp_path: Path, need: Callable[[str], str]) -> Helm:
 
 def objects(done: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], Values]:
     assert done.returncode == 0, done.stderr
-    found = [each for each in yaml.safe_load_all(done.stdout) if each]
-    return {(each["kind"], each["metadata"]["name"]): each for each in found}
+    documents = [each for each in yaml.safe_load_all(done.stdout) if each]
+    return {(each["kind"], each["metadata"]["name"]): each for each in documents}
 
 
 def templates(rendered: dict[tuple[str, str], Values], pipeline: str) -> dict[str, Values]:
-    """The templates of a pipeline's workflow by name; DAG is the graph."""
+    """Return the templates of a pipeline's workflow by name; `DAG` is the graph."""
     spec = rendered["WorkflowTemplate", f"{RELEASE}-{pipeline}"]["spec"]
     return {each["name"]: each for each in spec["templates"]}
 
@@ -83,7 +83,7 @@ def test_argo_lint(helm: Helm, graph: Values, need: Callable[[str], str], tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_edges_are_the_graphs(helm: Helm, graph: Values) -> None:
+def test_task_dependencies_match_the_graph(helm: Helm, graph: Values) -> None:
     rendered = objects(helm("template", RELEASE, values=(graph, IMAGE)))
     for name, pipeline in graph["pipelines"].items():
         tasks = templates(rendered, name)["DAG"]["dag"]["tasks"]
@@ -91,7 +91,7 @@ def test_the_edges_are_the_graphs(helm: Helm, graph: Values) -> None:
         assert edges == {stage["id"]: stage["needs"] for stage in pipeline["stages"]}
 
 
-def test_every_stage_gets_what_its_meta_says(helm: Helm, graph: Values) -> None:
+def test_every_stage_gets_the_settings_in_its_meta(helm: Helm, graph: Values) -> None:
     rendered = objects(helm("template", RELEASE, values=(graph, IMAGE)))
     for name, pipeline in graph["pipelines"].items():
         rows = templates(rendered, name)
@@ -109,14 +109,14 @@ def test_every_stage_gets_what_its_meta_says(helm: Helm, graph: Values) -> None:
             assert row.get("retryStrategy", {"limit": "0"})["limit"] == str(stage["retries"])
             if stage["retries"]:
                 assert row["retryStrategy"]["retryPolicy"] == "Always"
-                # It would count from the first try, and end the retries of a long stage.
+                # It would count from the first attempt and end the retries of a long stage.
                 assert "maxDuration" not in row["retryStrategy"]["backoff"]
             parameters = ["--run-id", "{{workflow.parameters.run-id}}"]
             parameters += ["--date", "{{workflow.parameters.date}}"]
             assert container["command"] == ["mlops", "stage", stage["stage"], *parameters]
 
 
-def test_a_gpu_is_asked_for_only_where_it_is_needed(helm: Helm) -> None:
+def test_a_gpu_is_requested_only_if_needed(helm: Helm) -> None:
     for gpu in (0, 2):
         rendered = objects(helm("template", RELEASE, values=(one_stage(gpu=gpu), IMAGE)))
         resources = templates(rendered, "training")["train"]["container"]["resources"]
@@ -124,21 +124,21 @@ def test_a_gpu_is_asked_for_only_where_it_is_needed(helm: Helm) -> None:
             assert limit.get("nvidia.com/gpu", "0") == str(gpu)
 
 
-def test_numbers_stay_whole(helm: Helm) -> None:
-    """A JSON number is a float to helm, which prints a million as 1e+06."""
+def test_large_integers_are_not_rendered_as_floats(helm: Helm) -> None:
+    """Helm reads JSON numbers as floats and prints a million as 1e+06."""
     rendered = objects(helm("template", RELEASE, values=(one_stage(timeout=2592000), IMAGE)))
     assert templates(rendered, "training")["train"]["activeDeadlineSeconds"] == 2592000
 
 
-def test_a_schedule_makes_a_cron_workflow(helm: Helm) -> None:
+def test_a_schedule_creates_a_cron_workflow(helm: Helm) -> None:
     values = one_stage()
     name = "CronWorkflow", f"{RELEASE}-training"
     assert name not in objects(helm("template", RELEASE, values=(values, IMAGE)))
     values["pipelines"]["training"]["schedule"] = "0 5 * * 1"
-    held = objects(helm("template", RELEASE, values=(values, IMAGE, {"suspend": True})))
-    parameters = held["WorkflowTemplate", name[1]]["spec"]["arguments"]["parameters"]
+    rendered = objects(helm("template", RELEASE, values=(values, IMAGE, {"suspend": True})))
+    parameters = rendered["WorkflowTemplate", name[1]]["spec"]["arguments"]["parameters"]
     assert {"name": "date", "value": ""} in parameters
-    spec = held[name]["spec"]
+    spec = rendered[name]["spec"]
     due = {"name": "date", "value": "{{workflow.scheduledTime}}"}
     assert spec["workflowSpec"]["arguments"]["parameters"] == [due]
     assert spec["schedules"] == ["0 5 * * 1"]
@@ -148,7 +148,7 @@ def test_a_schedule_makes_a_cron_workflow(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suspend", "held"),
+    ("suspend", "suspended"),
     [
         (False, set()),
         ([], set()),
@@ -157,24 +157,24 @@ def test_a_schedule_makes_a_cron_workflow(helm: Helm) -> None:
         (True, {"training", "batch"}),
     ],
 )
-def test_a_pipeline_is_suspended_by_its_name(
-    helm: Helm, graph: Values, suspend: Any, held: set[str]
+def test_pipelines_can_be_suspended_by_name(
+    helm: Helm, graph: Values, suspend: Any, suspended: set[str]
 ) -> None:
     rendered = objects(helm("template", RELEASE, values=(graph, IMAGE, {"suspend": suspend})))
     crons = {name: each["spec"] for (kind, name), each in rendered.items() if "Cron" in kind}
     assert crons.keys() == {f"{RELEASE}-training", f"{RELEASE}-batch"}
     assert {name for name, spec in crons.items() if spec["suspend"]} == {
-        f"{RELEASE}-{name}" for name in held
+        f"{RELEASE}-{name}" for name in suspended
     }
 
 
-def test_no_image_yet(helm: Helm, graph: Values) -> None:
+def test_without_an_image_nothing_runs(helm: Helm, graph: Values) -> None:
     rendered = objects(helm("template", RELEASE, values=(graph,)))
     kinds = {"NetworkPolicy", "ServiceAccount", "Role", "RoleBinding"}
     assert {kind for kind, _ in rendered} == kinds
 
 
-def test_a_digest_wins_over_a_tag(helm: Helm) -> None:
+def test_a_digest_takes_precedence_over_a_tag(helm: Helm) -> None:
     digest = "sha256:" + "0" * 64
     values = one_stage(), IMAGE, {"image": {"digest": digest}}
     container = templates(objects(helm("template", RELEASE, values=values)), "training")["train"]
@@ -204,7 +204,7 @@ def test_the_pods_are_restricted(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "named"),
+    ("wrong", "location"),
     [
         ({"imag": {}}, "imag"),
         ({"image": {"repo": "a"}}, "repo"),
@@ -283,15 +283,15 @@ def test_the_pods_are_restricted(helm: Helm) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_the_schema_names_what_is_wrong(helm: Helm, wrong: Values, named: str) -> None:
+def test_a_schema_error_names_the_invalid_field(helm: Helm, wrong: Values, location: str) -> None:
     done = helm("template", RELEASE, values=(one_stage(), IMAGE, wrong))
     assert done.returncode != 0
     lines = [line for line in done.stderr.splitlines() if line.strip().startswith("- at ")]
-    assert any(named in line for line in lines), done.stderr
+    assert any(location in line for line in lines), done.stderr
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ((IMAGE,), "add -f orchestration/pipelines.json"),
         ((one_stage(), {"image": {"tag": "v1"}}), "image.repository is empty"),
@@ -301,20 +301,22 @@ def test_the_schema_names_what_is_wrong(helm: Helm, wrong: Values, named: str) -
         ),
     ],
 )
-def test_what_is_missing_is_said(helm: Helm, values: tuple[Values, ...], said: str) -> None:
+def test_missing_values_and_unknown_pipelines_are_reported(
+    helm: Helm, values: tuple[Values, ...], message: str
+) -> None:
     done = helm("template", RELEASE, values=values)
     assert done.returncode != 0
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_a_name_too_long_for_a_cron_workflow(helm: Helm) -> None:
+def test_a_name_too_long_for_a_cron_workflow_is_refused(helm: Helm) -> None:
     values = one_stage()
     values["pipelines"] = {"a" * 45: values["pipelines"]["training"]}
     done = helm("template", RELEASE, values=(values, IMAGE))
-    assert "shorten the release's name or the pipeline's" in done.stderr
+    assert "shorten the name of the release or the pipeline" in done.stderr
 
 
-def test_the_schema_agrees_with_that_of_the_pipelines(repo: Path) -> None:
+def test_the_values_schema_agrees_with_the_pipelines_schema(repo: Path) -> None:
     ours = json.loads((repo / "deploy/chart/values.schema.json").read_text())["$defs"]
     theirs = json.loads((repo / "orchestration/pipelines.schema.json").read_text())["$defs"]
     assert {name: ours[name] for name in theirs} == theirs

@@ -1,4 +1,4 @@
-"""What the chart brings for an engine beside Argo's workflows, which test_chart.py looks at."""
+"""Objects of the chart for the engines; test_chart.py covers Argo's workflows."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from charts import ENGINES, EVERYTHING, RELEASE, Form, helm, manifests, model
 Values = dict[str, Any]
 Objects = dict[str, list[Values]]
 
-# The process of xdist that has made these repos anyway.
+# Run in the worker that renders these repos for the other tests.
 pytestmark = pytest.mark.xdist_group("manifests")
 
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("manifests")
 def objects(
     made: Callable[..., Path], tmp_path: Path, need: Callable[[str], str]
 ) -> Callable[..., Objects]:
-    """The chart's objects with an engine, by their kinds."""
+    """Render the chart with an engine and return its objects by kind."""
 
     def start(engine: str, *values: Values, namespace: str = "prod") -> Objects:
         repo = made(engine)
@@ -32,18 +32,18 @@ def objects(
         words = ("template", "late-flights", "--namespace", namespace)
         done = helm(need("helm"), form, *words)
         assert done.returncode == 0, done.stderr
-        found: Objects = {}
+        by_kind: Objects = {}
         for each in map(json.loads, manifests(done.stdout)):
-            found.setdefault(each["kind"], []).append(each)
-        return found
+            by_kind.setdefault(each["kind"], []).append(each)
+        return by_kind
 
     return start
 
 
 def container(workload: Values) -> Values:
+    only: Values
     [only] = workload["spec"]["template"]["spec"]["containers"]
-    found: Values = only
-    return found
+    return only
 
 
 def variables(workload: Values) -> dict[str, str]:
@@ -51,7 +51,7 @@ def variables(workload: Values) -> dict[str, str]:
 
 
 def script(root: Path, workload: Values) -> str:
-    """The text of the file that a pod of an engine's image runs."""
+    """Return the text of the script that a pod of an engine's image runs."""
     interpreter, file = container(workload)["command"]
     text: str = (root / "template" / file).read_text()
     assert interpreter == "python"
@@ -60,32 +60,32 @@ def script(root: Path, workload: Values) -> str:
 
 
 def stages(engine: str, rendered: Objects) -> dict[str, dict[str, str]]:
-    """The variables of each stage's pod that have a value of their own."""
-    found: dict[str, list[Values]] = {}
+    """Return the variables with a literal value in each stage's pod."""
+    envs: dict[str, list[Values]] = {}
     match engine:
         case "argo":
             for workflow in rendered["WorkflowTemplate"]:
                 for each in workflow["spec"]["templates"]:
                     if "container" in each:
-                        found[each["name"]] = each["container"]["env"]
+                        envs[each["name"]] = each["container"]["env"]
         case "kubeflow":
             for version in rendered["PipelineVersion"]:
                 executors = version["spec"]["pipelineSpec"]["deploymentSpec"]["executors"]
-                found |= {name: each["container"]["env"] for name, each in executors.items()}
+                envs |= {name: each["container"]["env"] for name, each in executors.items()}
         case "temporal":
             [worker] = [
                 x for x in rendered["Deployment"] if x["metadata"]["name"].endswith("worker")
             ]
             passed = variables(worker)["MLOPS_ENV"].split(",")
-            found["worker"] = [x for x in container(worker)["env"] if x["name"] in passed]
+            envs["worker"] = [x for x in container(worker)["env"] if x["name"] in passed]
     return {
         name: {each["name"]: each["value"] for each in env if "value" in each}
-        for name, env in found.items()
+        for name, env in envs.items()
     }
 
 
 def containers(value: Any) -> Iterator[Values]:
-    """Each container that a pod of an object runs, whichever kind of object it is."""
+    """Yield the containers of the pods of an object of any kind."""
     if isinstance(value, dict):
         if "image" in value and "command" in value:
             yield value
@@ -98,54 +98,54 @@ def containers(value: Any) -> Iterator[Values]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
-    ("values", "named"), [({}, "flights"), ({"environment": "staging"}, "staging")]
+    ("values", "expected"), [({}, "flights"), ({"environment": "staging"}, "staging")]
 )
 def test_every_pod_knows_its_environment(
-    objects: Callable[..., Objects], engine: str, values: Values, named: str
+    objects: Callable[..., Objects], engine: str, values: Values, expected: str
 ) -> None:
     rendered = objects(engine, EVERYTHING, values, namespace="flights")
-    found = [*containers([*rendered.values()])]
-    assert {each["command"][-1] for each in found} >= {"8501", "8000", "/model/challenger"}
-    for each in found:
+    pods = [*containers([*rendered.values()])]
+    assert {each["command"][-1] for each in pods} >= {"8501", "8000", "/model/challenger"}
+    for each in pods:
         env = {variable["name"]: variable.get("value") for variable in each["env"]}
-        assert env["MLOPS_ENVIRONMENT"] == named
-    assert {env["MLOPS_ENVIRONMENT"] for env in stages(engine, rendered).values()} <= {named}
+        assert env["MLOPS_ENVIRONMENT"] == expected
+    assert {env["MLOPS_ENVIRONMENT"] for env in stages(engine, rendered).values()} <= {expected}
 
 
 @pytest.mark.parametrize("engine", ["argo", "kubeflow", "temporal"])
-def test_stages_know_where_the_pushgateway_is(objects: Callable[..., Objects], engine: str) -> None:
-    """Airflow's pods are shown by its own test."""
+def test_stages_get_the_address_of_the_pushgateway(
+    objects: Callable[..., Objects], engine: str
+) -> None:
+    """Airflow's own test covers its pods."""
     mine, ours = "mine:1", "push.monitoring:9091"
     for own, value, expected in (("", "", None), (mine, "", mine), (mine, ours, ours)):
         env = {"env": {"MLOPS_PUSHGATEWAY": own}} if own else {}
-        given = {"monitoring": {"pushgateway": value}}
-        found = stages(engine, objects(engine, EVERYTHING, env, given))
-        assert {each.get("MLOPS_PUSHGATEWAY") for each in found.values()} == {expected}
+        monitoring = {"monitoring": {"pushgateway": value}}
+        envs = stages(engine, objects(engine, EVERYTHING, env, monitoring))
+        assert {each.get("MLOPS_PUSHGATEWAY") for each in envs.values()} == {expected}
 
 
 @pytest.mark.parametrize("engine", ["argo", "kubeflow", "temporal"])
-def test_stages_use_the_model_that_is_released(
-    objects: Callable[..., Objects], engine: str
-) -> None:
-    """Whatever MLflow's champion is, and whatever the values say."""
+def test_stages_use_the_released_model(objects: Callable[..., Objects], engine: str) -> None:
+    """The release takes precedence over MLflow's champion and over `env` in the values."""
     other = {"env": {"MLOPS_MODEL_VERSION": "9"}}
-    released = model(3)
-    asked = {
-        "MLOPS_MODEL_VERSION": released["version"],
-        "MLOPS_MODEL_DIGEST": released["digest"],
+    released_model = model(3)
+    expected = {
+        "MLOPS_MODEL_VERSION": released_model["version"],
+        "MLOPS_MODEL_DIGEST": released_model["digest"],
     }
     for values in ({}, other):
-        found = stages(engine, objects(engine, EVERYTHING, values))
-        assert found
-        for env in found.values():
-            assert env.items() >= asked.items()
+        envs = stages(engine, objects(engine, EVERYTHING, values))
+        assert envs
+        for env in envs.values():
+            assert env.items() >= expected.items()
     nothing = {"serving": {"model": {"version": ""}}}
     for env in stages(engine, objects(engine, EVERYTHING, nothing)).values():
         assert env["MLFLOW_TRACKING_URI"]
-        assert not asked.keys() & env.keys()
+        assert not expected.keys() & env.keys()
 
 
-def test_temporals_worker_knows_what_a_job_needs(
+def test_temporals_worker_gets_the_settings_for_its_jobs(
     objects: Callable[..., Objects], root: Path
 ) -> None:
     rendered = objects("temporal", EVERYTHING)
@@ -154,8 +154,8 @@ def test_temporals_worker_knows_what_a_job_needs(
     ]
     env = variables(worker)
     job = (root / "template/orchestration/temporal/job.py").read_text()
-    asked = {*re.findall(r"MLOPS_\w+", job)} - {"MLOPS_ENGINE", "MLOPS_RUN_ROUND"}
-    assert asked <= env.keys()
+    needed = {*re.findall(r"MLOPS_\w+", job)} - {"MLOPS_ENGINE", "MLOPS_RUN_ROUND"}
+    assert needed <= env.keys()
     assert env["MLOPS_IMAGE"] == "@".join(RELEASE["image"].values())
     assert env["MLOPS_ENV"].split(",") == [
         "MLFLOW_TRACKING_URI",
@@ -168,12 +168,12 @@ def test_temporals_worker_knows_what_a_job_needs(
     assert env["MLOPS_SECRETS"] == "dvc-remote"
     accounts = {each["metadata"]["name"] for each in rendered["ServiceAccount"]}
     assert env["MLOPS_SERVICE_ACCOUNT"] in accounts
-    # The stages' credentials are not the worker's.
+    # The worker does not get the stages' credentials.
     assert [each["secretRef"]["name"] for each in container(worker)["envFrom"]] == ["engine"]
     assert "serving task queue" in script(root, worker)
 
 
-def test_temporals_worker_is_open_to_prometheus(objects: Callable[..., Objects]) -> None:
+def test_prometheus_can_reach_temporals_worker(objects: Callable[..., Objects]) -> None:
     name = "late-flights-worker-prometheus"
     rendered = objects("temporal", EVERYTHING)
     [opened] = [x["spec"] for x in rendered["NetworkPolicy"] if x["metadata"]["name"] == name]
@@ -186,7 +186,7 @@ def test_temporals_worker_is_open_to_prometheus(objects: Callable[..., Objects])
     assert name not in {each["metadata"]["name"] for each in unwatched["NetworkPolicy"]}
 
 
-def test_temporals_worker_may_do_what_it_does_and_nothing_else(
+def test_temporals_worker_has_only_the_permissions_it_needs(
     objects: Callable[..., Objects], root: Path
 ) -> None:
     calls = {
@@ -210,10 +210,10 @@ def test_temporals_worker_may_do_what_it_does_and_nothing_else(
 
 
 @pytest.mark.parametrize("engine", ["kubeflow", "temporal"])
-def test_schedules_follow_each_deployment(
+def test_schedules_are_updated_after_each_deployment(
     objects: Callable[..., Objects], root: Path, engine: str
 ) -> None:
-    for suspend, said in (
+    for suspend, expected in (
         (False, "false"),
         (True, "true"),
         (["training"], "training"),
@@ -223,16 +223,16 @@ def test_schedules_follow_each_deployment(
         [job] = objects(engine, EVERYTHING, {"suspend": suspend})["Job"]
         assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-install,post-upgrade"
         text, env = script(root, job), variables(job)
-        assert env["MLOPS_SUSPEND"] == said
-        asked = {*re.findall(r'environ\["(MLOPS_\w+)"\]', text)}
-        assert asked <= env.keys()
+        assert env["MLOPS_SUSPEND"] == expected
+        needed = {*re.findall(r'environ\["(MLOPS_\w+)"\]', text)}
+        assert needed <= env.keys()
 
 
 @pytest.mark.parametrize("engine", ["argo", "kubeflow"])
-def test_a_releases_graph_holds_alone(
+def test_only_the_released_graph_applies(
     objects: Callable[..., Objects], made: Callable[..., Path], engine: str
 ) -> None:
-    """What is merged after it, be it a pipeline or a stage, does not run; what went still does."""
+    """Pipelines and stages merged after the release do not run; those removed still do."""
     merged = json.loads((made(engine) / "orchestration/pipelines.json").read_text())["pipelines"]
     assert merged.keys() >= {"batch", "training"}
     ingest, features, *_ = merged["training"]["stages"]
@@ -254,7 +254,7 @@ def test_a_releases_graph_holds_alone(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_pipeline_may_be_suspended_before_it_is_released_and_after_it_is_gone(
+def test_a_pipeline_can_be_suspended_before_its_release_and_after_its_removal(
     objects: Callable[..., Objects], engine: str
 ) -> None:
     graph = {"weekly": {"schedule": "", "stages": []}}
@@ -262,7 +262,7 @@ def test_a_pipeline_may_be_suspended_before_it_is_released_and_after_it_is_gone(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_suspending_what_is_not_there_is_refused(
+def test_suspending_an_unknown_pipeline_is_refused(
     made: Callable[..., Path], need: Callable[[str], str], tmp_path: Path, engine: str
 ) -> None:
     repo, values = made(engine), tmp_path / "values.yaml"
@@ -278,24 +278,24 @@ def test_suspending_what_is_not_there_is_refused(
 def test_an_engine_without_an_image_starts_nothing(
     objects: Callable[..., Objects], engine: str, empty: str
 ) -> None:
-    gone = {"digest": ""}
-    values = {"image": gone} if empty == "image" else {"engine": {"image": gone}}
+    image = {"digest": ""}
+    values = {"image": image} if empty == "image" else {"engine": {"image": image}}
     rendered = objects(engine, EVERYTHING, values)
     assert "Job" not in rendered
     names = {each["metadata"]["name"] for each in rendered["Deployment"]}
     assert "late-flights-worker" not in names
 
 
-def test_kubeflows_version_is_named_by_its_content(objects: Callable[..., Objects]) -> None:
-    """Kubeflow lets nobody change one."""
+def test_kubeflows_version_is_named_after_its_content(objects: Callable[..., Objects]) -> None:
+    """Kubeflow's pipeline versions are immutable."""
 
     def versions(*values: Values) -> dict[str, str]:
         rendered = objects("kubeflow", EVERYTHING, *values)
         pipelines = {each["metadata"]["name"] for each in rendered["Pipeline"]}
-        found = {each["spec"]["pipelineName"]: each for each in rendered["PipelineVersion"]}
-        assert pipelines == found.keys()
+        by_pipeline = {each["spec"]["pipelineName"]: each for each in rendered["PipelineVersion"]}
+        assert pipelines == by_pipeline.keys()
         [job] = rendered["Job"]
-        names = {name: each["metadata"]["name"] for name, each in found.items()}
+        names = {name: each["metadata"]["name"] for name, each in by_pipeline.items()}
         scheduled = json.loads(variables(job)["MLOPS_VERSIONS"])
         assert {f"late-flights-{name}": each for name, each in scheduled.items()} == names
         return names

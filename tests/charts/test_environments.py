@@ -1,4 +1,4 @@
-"""The environments of a generated repo: what each renders, by whichever tool."""
+"""The environments of a generated repo, rendered by `make chart`, kustomize and Argo CD."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def fresh(render: Callable[..., Path], scenarios: dict[str, Any]) -> Path:
 
 @pytest.fixture
 def repo(fresh: Path, tmp_path: Path) -> Path:
-    """A repo that has a release in prod alone."""
+    """A repo with a release in prod only."""
     repo = shutil.copytree(fresh, tmp_path / "repo")
     (repo / "deploy/envs/prod/release.yaml").write_text(yaml.safe_dump(IMAGE))
     (repo / "deploy/envs/prod/values.yaml").write_text("env: {MLOPS_DVC_REMOTE: s3://dvc/prod}\n")
@@ -56,7 +56,7 @@ def repo(fresh: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(repo: Path, need: Callable[[str], str]) -> Make:
-    """Type `make chart`, with these options of kubeconform's."""
+    """Run `make chart` with some options of kubeconform; by default, it validates nothing."""
     need("helm")
 
     def run(*options: str) -> subprocess.CompletedProcess[str]:
@@ -71,34 +71,37 @@ def make(repo: Path, need: Callable[[str], str]) -> Make:
 
 
 def objects(text: str) -> list[Values]:
-    found = [each for each in yaml.safe_load_all(text) if each]
-    return sorted(found, key=lambda each: (each["kind"], each["metadata"]["name"]))
+    documents = [each for each in yaml.safe_load_all(text) if each]
+    return sorted(documents, key=lambda each: (each["kind"], each["metadata"]["name"]))
 
 
-def variables(found: list[Values]) -> dict[str, str]:
-    """The variables of a stage's pod that have a value."""
-    templates = (each["spec"]["templates"] for each in found if each["kind"] == "WorkflowTemplate")
+def variables(rendered: list[Values]) -> dict[str, str]:
+    """Return the variables with a literal value in a stage's pod."""
+    workflows = (each for each in rendered if each["kind"] == "WorkflowTemplate")
+    templates = (each["spec"]["templates"] for each in workflows)
     env = next(templates)[1]["container"]["env"]
     return {each["name"]: each["value"] for each in env if "value" in each}
 
 
-def test_make_chart_renders_what_is_released(repo: Path, make: Make) -> None:
+def test_make_chart_renders_each_environments_release(repo: Path, make: Make) -> None:
     done = make()
     assert done.returncode == 0, done.stderr + done.stdout
     rendered = {env: objects((repo / f".chart/{env}.yaml").read_text()) for env in ENVIRONMENTS}
     kinds = {env: {each["kind"] for each in rendered[env]} for env in ENVIRONMENTS}
     assert "WorkflowTemplate" not in kinds["staging"]
     assert "WorkflowTemplate" in kinds["prod"]
-    said = (repo / ".chart/prod.yaml").read_text()
-    assert IMAGE["image"]["digest"] in said
-    assert "s3://dvc/prod" in said
+    text = (repo / ".chart/prod.yaml").read_text()
+    assert IMAGE["image"]["digest"] in text
+    assert "s3://dvc/prod" in text
     assert variables(rendered["prod"])["MLOPS_ENVIRONMENT"] == "prod"
     for env in ENVIRONMENTS:
         assert f".chart/{env}.yaml: {len(rendered[env])} objects" in done.stdout
 
 
-def test_what_is_merged_is_not_released(repo: Path, make: Make, need: Callable[[str], str]) -> None:
-    """By no tool."""
+def test_merging_a_change_does_not_release_it(
+    repo: Path, make: Make, need: Callable[[str], str]
+) -> None:
+    """Merged changes of the graph affect no environment, whichever tool renders it."""
     merged = json.loads((repo / "orchestration/pipelines.json").read_text())
     file = repo / "deploy/envs/prod/release.yaml"
     file.write_text(yaml.safe_dump({**IMAGE, "graph": merged["pipelines"]}))
@@ -115,20 +118,20 @@ def test_what_is_merged_is_not_released(repo: Path, make: Make, need: Callable[[
     command = [need("kustomize"), "build", *options, "deploy/envs/prod"]
     done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
     assert objects(done.stdout) == before
-    # A release of before has no graph: it goes on with that of the repo.
+    # An older release has no graph and uses the repo's.
     file.write_text(yaml.safe_dump(IMAGE))
     assert make().returncode == 0
     assert "late-flights-nightly" in (repo / ".chart/prod.yaml").read_text()
 
 
 def test_staging_trains_and_prod_does_not(fresh: Path) -> None:
-    values = {e: fresh / f"deploy/envs/{e}/values.yaml" for e in ENVIRONMENTS}
-    given = {env: yaml.safe_load(file.read_text()) for env, file in values.items()}
-    assert given == {"staging": None, "prod": {"suspend": ["training"]}}
+    files = {e: fresh / f"deploy/envs/{e}/values.yaml" for e in ENVIRONMENTS}
+    values = {env: yaml.safe_load(file.read_text()) for env, file in files.items()}
+    assert values == {"staging": None, "prod": {"suspend": ["training"]}}
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_the_examples_of_an_environment_are_values(
+def test_an_environments_commented_examples_are_valid(
     fresh: Path, repo: Path, make: Make, env: str
 ) -> None:
     file = Path(f"deploy/envs/{env}/values.yaml")
@@ -148,7 +151,7 @@ def test_make_chart_refuses_a_typo(repo: Path, make: Make) -> None:
     assert "evn" in done.stdout + done.stderr
 
 
-def test_make_chart_asks_kubeconform(
+def test_make_chart_validates_with_kubeconform(
     repo: Path, make: Make, need: Callable[[str], str], tmp_path: Path
 ) -> None:
     need("kubeconform")
@@ -161,7 +164,7 @@ def test_make_chart_asks_kubeconform(
 
 
 class Schemas(BaseHTTPRequestHandler):
-    """A schema for every kind, which takes anything."""
+    """A server with a schema for every kind that allows anything."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -171,7 +174,7 @@ class Schemas(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None: ...
 
 
-def test_without_a_network_make_chart_says_what_to_do(
+def test_make_chart_works_offline_only_with_cached_schemas(
     repo: Path, make: Make, need: Callable[[str], str]
 ) -> None:
     need("kubeconform")
@@ -183,27 +186,27 @@ def test_without_a_network_make_chart_says_what_to_do(
         server.shutdown()
     assert fetched.returncode == 0, fetched.stdout + fetched.stderr
     assert "Errors: 0" in fetched.stdout
-    # What is there is enough.
+    # The cached schemas are enough.
     assert make(*options).stdout == fetched.stdout
     shutil.rmtree(repo / ".chart")
-    away = make(*options)
-    assert away.returncode != 0
-    *rendered, summary, last = away.stdout.splitlines()
+    offline = make(*options)
+    assert offline.returncode != 0
+    *rendered, summary, last = offline.stdout.splitlines()
     assert [line.split(":")[0] for line in rendered] == [".chart/prod.yaml", ".chart/staging.yaml"]
     assert "Errors: 0" not in summary
-    assert last.startswith("make chart: kubeconform reaches no schemas: ")
+    assert last.startswith("make chart: kubeconform cannot fetch schemas: ")
 
 
-def test_without_helm_make_chart_says_what_is_missing(repo: Path) -> None:
+def test_make_chart_reports_that_helm_is_missing(repo: Path) -> None:
     env = os.environ | {"PATH": "/usr/bin:/bin"}
     done = subprocess.run(["make", "chart"], cwd=repo, env=env, capture_output=True, text=True)
     if done.returncode == 0:
-        pytest.skip("helm is among the system's own programs")
+        pytest.skip("helm is installed in /usr/bin or /bin")
     assert "make chart needs helm" in done.stdout
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_kustomize_renders_the_same(
+def test_kustomize_renders_the_same_objects(
     repo: Path, make: Make, need: Callable[[str], str], env: str
 ) -> None:
     options = ["--enable-helm", "--load-restrictor", "LoadRestrictionsNone"]
@@ -214,7 +217,7 @@ def test_kustomize_renders_the_same(
     assert objects(done.stdout) == objects((repo / f".chart/{env}.yaml").read_text())
 
 
-def test_kustomize_patches(repo: Path, need: Callable[[str], str]) -> None:
+def test_kustomize_patches_are_applied(repo: Path, need: Callable[[str], str]) -> None:
     file = repo / "deploy/envs/prod/kustomization.yaml"
     patches = [
         {"target": {"kind": "ServiceAccount"}, "patch": '[{"op": "add", "path": "/x", "value": 1}]'}
@@ -228,9 +231,9 @@ def test_kustomize_patches(repo: Path, need: Callable[[str], str]) -> None:
     assert {each["kind"] for each in patched} == {"ServiceAccount"}
 
 
-def test_argo_cd_reads_the_files_that_make_chart_reads(repo: Path) -> None:
-    (found,) = objects((repo / "deploy/argocd/applicationset.yaml").read_text())
-    spec = found["spec"]
+def test_argo_cd_uses_the_same_files_as_make_chart(repo: Path) -> None:
+    (application_set,) = objects((repo / "deploy/argocd/applicationset.yaml").read_text())
+    spec = application_set["spec"]
     environments = [each["env"] for each in spec["generators"][0]["list"]["elements"]]
     assert sorted(environments) == sorted(path.name for path in (repo / "deploy/envs").iterdir())
     source = spec["template"]["spec"]["source"]
@@ -249,7 +252,7 @@ def test_argo_cd_reads_the_files_that_make_chart_reads(repo: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ["airflow", "argo", "kubeflow", "temporal"])
-def test_the_project_allows_what_the_chart_renders_and_nothing_else(
+def test_the_project_allows_only_the_kinds_of_the_chart(
     render: Callable[..., Path], need: Callable[[str], str], tmp_path: Path, engine: str
 ) -> None:
     repo = render({"orchestrator": engine})
@@ -262,17 +265,17 @@ def test_the_project_allows_what_the_chart_renders_and_nothing_else(
     rendered = {
         (each["apiVersion"].rpartition("/")[0], each["kind"]) for each in objects(done.stdout)
     }
-    found = objects((repo / "deploy/argocd/access.yaml").read_text())
-    (project,) = (each["spec"] for each in found if each["kind"] == "AppProject")
+    access = objects((repo / "deploy/argocd/access.yaml").read_text())
+    (project,) = (each["spec"] for each in access if each["kind"] == "AppProject")
     listed = project["namespaceResourceWhitelist"]
     allowed = {(each["group"], each["kind"]) for each in listed}
     assert allowed == rendered | {("apps", "ReplicaSet"), ("", "Pod")}
 
 
-def test_the_project_allows_nothing_outside_of_its_namespaces(repo: Path) -> None:
-    found = objects((repo / "deploy/argocd/access.yaml").read_text())
-    (project,) = (each["spec"] for each in found if each["kind"] == "AppProject")
-    namespaces = {each["metadata"]["name"] for each in found if each["kind"] == "Namespace"}
+def test_the_project_allows_nothing_outside_its_namespaces(repo: Path) -> None:
+    access = objects((repo / "deploy/argocd/access.yaml").read_text())
+    (project,) = (each["spec"] for each in access if each["kind"] == "AppProject")
+    namespaces = {each["metadata"]["name"] for each in access if each["kind"] == "Namespace"}
     assert project["clusterResourceWhitelist"] == []
     assert {each["namespace"] for each in project["destinations"]} == namespaces
     assert not re.search(r"[*?]", str(project))

@@ -1,4 +1,4 @@
-"""What tools and the standards say of all that the chart renders."""
+"""All objects that the chart renders, checked with tools and against standards."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ import yaml
 from charts import ENGINES, Form, helm
 from schemas import Schema, location
 
-# One process of xdist renders them all.
+# One worker renders all variants.
 pytestmark = pytest.mark.xdist_group("manifests")
 
 Values = dict[str, Any]
@@ -28,7 +28,7 @@ def test_lint(every_form: list[Form], need: Callable[[str], str]) -> None:
 def conform(
     definitions: list[Schema], need: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[list[str]], str]:
-    """Hold objects against the schemas of their kinds; give what is wrong with them."""
+    """Validate objects with the schemas of their kinds and return the errors."""
     place = location(tmp_path_factory.mktemp("schemas"), definitions)
     command = [need("kubeconform"), "-strict", "-schema-location", place]
 
@@ -40,7 +40,7 @@ def conform(
     return run
 
 
-def test_every_object_is_of_its_schema(
+def test_every_object_matches_its_schema(
     distinct: list[str], conform: Callable[[list[str]], str]
 ) -> None:
     assert conform(distinct) == ""
@@ -60,7 +60,7 @@ def test_every_object_is_of_its_schema(
         ("PipelineVersion", ["spec"], {"pipelineSpecs": {}}),
     ],
 )
-def test_a_wrong_field_would_be_seen(
+def test_an_invalid_field_is_detected(
     distinct: list[str],
     conform: Callable[[list[str]], str],
     kind: str,
@@ -80,7 +80,7 @@ def test_a_wrong_field_would_be_seen(
 def dry_run(
     kubectl: Callable[..., subprocess.CompletedProcess[str]], namespace: str
 ) -> Callable[[list[str]], subprocess.CompletedProcess[str]]:
-    """What the API server says of objects, without keeping them."""
+    """Apply objects to the API server in a dry run."""
     words = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "-n", namespace]
 
     def run(objects: list[str]) -> subprocess.CompletedProcess[str]:
@@ -89,7 +89,7 @@ def dry_run(
     return run
 
 
-def test_the_api_server_takes_every_object(
+def test_the_api_server_accepts_every_object(
     distinct: list[str], dry_run: Callable[[list[str]], subprocess.CompletedProcess[str]]
 ) -> None:
     done = dry_run(distinct)
@@ -99,29 +99,29 @@ def test_the_api_server_takes_every_object(
 
 
 @pytest.mark.parametrize(
-    ("kind", "old", "new", "said"),
+    ("kind", "old", "new", "message"),
     [
         ("HTTPRoute", '"weight": 90', '"weight": -1', "weight"),
         ("HTTPRoute", '"percent": 50', '"percent": 101', "percent"),
         ("Deployment", '"drop": ["ALL"]', '"drop": []', "would violate PodSecurity"),
     ],
 )
-def test_the_api_server_would_say_what_is_wrong(
+def test_the_api_server_rejects_an_invalid_object(
     distinct: list[str],
     dry_run: Callable[[list[str]], subprocess.CompletedProcess[str]],
     kind: str,
     old: str,
     new: str,
-    said: str,
+    message: str,
 ) -> None:
     wrong = [each for each in distinct if json.loads(each)["kind"] == kind and old in each]
-    assert said in dry_run([wrong[0].replace(old, new)]).stderr
+    assert message in dry_run([wrong[0].replace(old, new)]).stderr
 
 
 def test_checkov_finds_nothing(
     distinct: list[str], need: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """But what checkov.yaml leaves out, each with its reason."""
+    """Checkov passes, except for the checks that checkov.yaml skips with a reason."""
     config = Path(__file__).with_name("checkov.yaml")
     file = tmp_path / "rendered.yaml"
     file.write_text("\n---\n".join(yaml.safe_dump(json.loads(each)) for each in distinct))
@@ -129,23 +129,24 @@ def test_checkov_finds_nothing(
     command += ["--config-file", str(config), "--file", str(file), "--output", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     report = json.loads(done.stdout)
-    found = {
+    failed = {
         f"{each['check_id']} {each['check_name']}: {each['resource']}"
         for each in report["results"]["failed_checks"]
     }
-    assert not found
+    assert not failed
     assert report["summary"]["passed"] > 100
     assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")
 def pods(distinct: list[str]) -> Pods:
-    """The pods of all workloads, and of the steps of Argo's workflows."""
-    found = []
+    """Pod templates of all workloads, with the workload's kind and name."""
+    templates = []
     for each in map(json.loads, distinct):
         if "template" in each.get("spec", {}):
-            found.append((f"{each['kind']} {each['metadata']['name']}", each["spec"]["template"]))
-    return found
+            name = f"{each['kind']} {each['metadata']['name']}"
+            templates.append((name, each["spec"]["template"]))
+    return templates
 
 
 def test_every_pod_is_restricted(pods: Pods) -> None:
@@ -165,15 +166,15 @@ def test_every_pod_is_restricted(pods: Pods) -> None:
             assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]], name
 
 
-def test_no_object_has_two_forms_by_accident(rendered: dict[str, set[str]]) -> None:
-    """Within one form, no two objects are one to the API server."""
+def test_a_variant_renders_each_object_once(rendered: dict[str, set[str]]) -> None:
+    """No two objects of a variant have the same API version, kind and name."""
     for name, objects in rendered.items():
-        found = [json.loads(each) for each in objects]
-        keys = [(each["apiVersion"], each["kind"], each["metadata"]["name"]) for each in found]
+        parsed = [json.loads(each) for each in objects]
+        keys = [(each["apiVersion"], each["kind"], each["metadata"]["name"]) for each in parsed]
         assert len(set(keys)) == len(keys), name
 
 
-def test_nothing_released_is_nothing_that_runs(rendered: dict[str, set[str]]) -> None:
+def test_without_a_release_nothing_runs(rendered: dict[str, set[str]]) -> None:
     for name, objects in rendered.items():
         kinds = {json.loads(each)["kind"] for each in objects}
         if name.endswith("-nothing"):
@@ -183,7 +184,9 @@ def test_nothing_released_is_nothing_that_runs(rendered: dict[str, set[str]]) ->
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_is_off_has_no_object(rendered: dict[str, set[str]], engine: str) -> None:
+def test_components_that_are_off_have_no_objects(
+    rendered: dict[str, set[str]], engine: str
+) -> None:
     text = "\n".join(rendered[f"{engine}-none-staging-everything"])
     for word in ("late-flights-serve", "dashboard", "PrometheusRule", "HTTPRoute"):
         assert word not in text
@@ -195,7 +198,7 @@ def test_what_is_off_has_no_object(rendered: dict[str, set[str]], engine: str) -
 def test_the_model_type_does_not_change_the_chart(
     questions: dict[str, Values], render: Callable[..., Path], made: Callable[..., Path]
 ) -> None:
-    """So the forms of the four engines are those of all scenarios."""
+    """Therefore, the variants of the four engines cover all scenarios."""
     types = questions["model_type"]["choices"].values()
     repos = [render({"orchestrator": "argo", "model_type": name}) for name in types]
     first, *others = map(_deployed, [made("argo"), *repos])
@@ -204,7 +207,7 @@ def test_the_model_type_does_not_change_the_chart(
 
 
 def _deployed(repo: Path) -> dict[Path, bytes]:
-    """The files that make the chart's objects."""
+    """Return the files that determine the chart's objects."""
     folders = (repo / "deploy", repo / "orchestration")
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(repo): path.read_bytes() for path in files}

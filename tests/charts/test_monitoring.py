@@ -1,4 +1,4 @@
-"""Prometheus' rules and Grafana's dashboard, as they lie in the chart."""
+"""The Prometheus rules and the Grafana dashboard in the chart's files."""
 
 import ast
 import json
@@ -26,20 +26,20 @@ def alerts(monitoring: Path) -> dict[str, Any]:
 
 
 def metrics(file: Path) -> set[str]:
-    """The metrics that a module exports, read from the calls that make them."""
-    found = set()
+    """Return the names of the metrics that a module creates, parsed from its source."""
+    names = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
             name = node.args[0]
             if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                # monitoring.py has a helper `gauge` that puts the prefix before the name.
+                # The helper `gauge` of the batch's metrics adds the prefix to the name.
                 prefix = "mlops_" if node.func.id == "gauge" else ""
                 if (kind := node.func.id.capitalize()) in KINDS:
-                    found.add(prefix + name.value + KINDS[kind])
-    return found
+                    names.add(prefix + name.value + KINDS[kind])
+    return names
 
 
-def test_an_alert_says_what_to_do(monitoring: Path) -> None:
+def test_every_alert_has_a_severity_and_a_description(monitoring: Path) -> None:
     silence = yaml.safe_load("groups:\n" + (monitoring / "silence.yaml").read_text())
     (silent,) = silence["groups"][0]["rules"]
     for name, rule in {**alerts(monitoring), silent["alert"]: silent}.items():
@@ -51,19 +51,17 @@ def test_an_alert_says_what_to_do(monitoring: Path) -> None:
 @pytest.fixture
 def exported(root: Path) -> set[str]:
     mlops = root / "template/src/{{ package_name }}/mlops"
-    files = [mlops / "monitoring.py", mlops / "serving/metrics.py"]
-    if missing := [file.name for file in files if not file.exists()]:
-        pytest.skip(f"there is no {missing}")
+    files = [mlops / "monitoring/exporters.py", mlops / "serving/metrics.py"]
     return set().union(*map(metrics, files))
 
 
-def test_the_dashboard_shows_every_metric_and_is_whole(
+def test_the_dashboard_is_consistent_and_shows_every_metric(
     monitoring: Path, exported: set[str]
 ) -> None:
     dashboard = json.loads((monitoring / "grafana.json").read_text())
     panels = dashboard["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
-    taken: set[tuple[int, int]] = set()
+    occupied: set[tuple[int, int]] = set()
     for panel in panels:
         place = panel["gridPos"]
         cells = {
@@ -71,21 +69,22 @@ def test_the_dashboard_shows_every_metric_and_is_whole(
             for x in range(place["x"], place["x"] + place["w"])
             for y in range(place["y"], place["y"] + place["h"])
         }
-        assert not cells & taken, f"{panel['title']} lies over another panel"
+        assert not cells & occupied, f"{panel['title']} overlaps another panel"
         assert max(x for x, _ in cells) < 24
-        taken |= cells
+        occupied |= cells
         assert (panel["type"] == "row") == ("targets" not in panel)
     variables = {variable["name"] for variable in dashboard["templating"]["list"]}
-    asked = " ".join(target["expr"] for p in panels for target in p.get("targets", []))
-    assert set(re.findall(r"\$(\w+)", asked)) <= variables
-    # Each of these rows is played over what a service or a batch exports, in tests/platform.
+    queries = " ".join(target["expr"] for p in panels for target in p.get("targets", []))
+    assert set(re.findall(r"\$(\w+)", queries)) <= variables
+    # tests/platform runs the queries of each row on the metrics of a service or a batch.
     rows = {panel["title"] for panel in panels if panel["type"] == "row"}
     assert rows == {"Service", "Features", "Batch and drift"}
-    shown = {re.sub("_(bucket|sum|count)$", "", metric) for metric in METRIC.findall(asked)}
-    assert exported - shown <= {"mlops_drift_judged"}, "an alert tells it"
+    shown = {re.sub("_(bucket|sum|count)$", "", metric) for metric in METRIC.findall(queries)}
+    # An alert covers the metric that no panel shows.
+    assert exported - shown <= {"mlops_drift_judged"}
 
 
-def test_promtool_takes_the_dashboards_queries(
+def test_promtool_accepts_the_dashboards_queries(
     monitoring: Path, need: Callable[[str], str], tmp_path: Path
 ) -> None:
     dashboard = json.loads((monitoring / "grafana.json").read_text())

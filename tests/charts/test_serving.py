@@ -1,4 +1,4 @@
-"""What the service, the dashboard and their surroundings become, value by value."""
+"""The chart's objects for the service, the dashboard and their environment, value by value."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def repo(made: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def run(repo: Path, tmp_path: Path, need: Callable[[str], str]) -> Callable[..., Any]:
-    """Run helm on the chart with a release and these values, the later ones win."""
+    """Run helm on the chart with some values; later ones take precedence."""
 
     def start(*values: Values, words: tuple[str, ...] = ("template", "late-flights")) -> Any:
         files = [repo / "orchestration/pipelines.json"]
@@ -44,8 +44,8 @@ def objects(run: Callable[..., subprocess.CompletedProcess[str]]) -> Rendered:
     def start(*values: Values) -> Objects:
         done = run(RELEASE, *values)
         assert done.returncode == 0, done.stderr
-        found = [each for each in yaml.safe_load_all(done.stdout) if each]
-        return {(each["kind"], each["metadata"]["name"]): each for each in found}
+        documents = [each for each in yaml.safe_load_all(done.stdout) if each]
+        return {(each["kind"], each["metadata"]["name"]): each for each in documents}
 
     return start
 
@@ -62,11 +62,11 @@ def variables(container: Values) -> dict[str, str]:
 def test_a_release_serves_its_version(objects: Rendered) -> None:
     spec = pod(objects())
     [fetch], [serve] = spec["initContainers"], spec["containers"]
-    released = image("serve")
-    assert fetch["image"] == serve["image"] == f"{released['repository']}@{released['digest']}"
+    released_image = "{repository}@{digest}".format(**image("serve"))
+    assert fetch["image"] == serve["image"] == released_image
     assert fetch["command"] == ["mlops", "production", "--to", "/model/current"]
-    asked = {"MLOPS_MODEL_VERSION": "3", "MLOPS_MODEL_DIGEST": "3" * 64}
-    assert variables(fetch).items() >= asked.items()
+    version = {"MLOPS_MODEL_VERSION": "3", "MLOPS_MODEL_DIGEST": "3" * 64}
+    assert variables(fetch).items() >= version.items()
     assert (
         variables(serve).items()
         >= {
@@ -81,33 +81,33 @@ def test_a_release_serves_its_version(objects: Rendered) -> None:
 
 
 def test_the_dashboard_shows_the_released_version(objects: Rendered) -> None:
-    asked = {"MLOPS_MODEL_VERSION": "3", "MLOPS_MODEL_DIGEST": "3" * 64}
+    version = {"MLOPS_MODEL_VERSION": "3", "MLOPS_MODEL_DIGEST": "3" * 64}
     other = {"env": {"MLOPS_MODEL_VERSION": "9"}}
     for values in ({}, other, {"dashboard": other}):
         [dashboard] = pod(objects(values), "late-flights-dashboard")["containers"]
-        assert variables(dashboard).items() >= asked.items()
+        assert variables(dashboard).items() >= version.items()
     nothing = objects({"serving": {"model": {"version": ""}}})
     [dashboard] = pod(nothing, "late-flights-dashboard")["containers"]
-    assert not asked.keys() & variables(dashboard).keys()
+    assert not version.keys() & variables(dashboard).keys()
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"serving": {"image": {"digest": ""}}}, "serving.image is empty"),
         ({"serving": {"model": {"version": ""}}}, "serving.model.version is empty"),
     ],
 )
-def test_a_half_release_serves_nothing_and_says_so(
-    objects: Rendered, run: Callable[..., Any], wrong: Values, said: str
+def test_an_incomplete_release_serves_nothing_and_is_reported(
+    objects: Rendered, run: Callable[..., Any], wrong: Values, message: str
 ) -> None:
     names = {name for _, name in objects(wrong)}
     assert not [name for name in names if "serve" in name]
     done = run(RELEASE, wrong, words=("install", "late-flights", "--dry-run=client"))
-    assert said in done.stdout, done.stderr
+    assert message in done.stdout, done.stderr
 
 
-def test_the_services_lead_to_the_pods_and_to_no_others(objects: Rendered) -> None:
+def test_each_service_selects_only_its_own_pods(objects: Rendered) -> None:
     rendered = objects(EVERYTHING)
     pods = {
         name: deployment["spec"]["template"]["metadata"]["labels"]
@@ -124,12 +124,12 @@ def test_the_services_lead_to_the_pods_and_to_no_others(objects: Rendered) -> No
         assert [n for n, labels in pods.items() if selector.items() <= labels.items()] == [name]
     for (kind, name), each in rendered.items():
         if kind == "PodDisruptionBudget":
-            chosen = each["spec"]["selector"]["matchLabels"].items()
-            assert [n for n, labels in pods.items() if chosen <= labels.items()] == [name]
+            selector = each["spec"]["selector"]["matchLabels"]
+            assert [n for n, labels in pods.items() if selector.items() <= labels.items()] == [name]
 
 
 @pytest.mark.parametrize("weight", [0, 1, 50, 100])
-def test_the_route_splits_by_weight(objects: Rendered, weight: int) -> None:
+def test_the_route_splits_traffic_by_weight(objects: Rendered, weight: int) -> None:
     canary = {"weight": weight, "model": model(5)}
     rendered = objects({"serving": {**GATEWAY, "canary": canary}})
     [rule] = rendered["HTTPRoute", "late-flights-serve"]["spec"]["rules"]
@@ -143,7 +143,7 @@ def test_the_route_splits_by_weight(objects: Rendered, weight: int) -> None:
     assert fetch["image"] == pod(rendered)["containers"][0]["image"]
 
 
-def test_the_route_mirrors_to_the_shadow(objects: Rendered) -> None:
+def test_the_route_mirrors_requests_to_the_shadow(objects: Rendered) -> None:
     shadow = {"percent": 25, "model": model(6), "image": image("serve", "6")}
     rendered = objects({"serving": {**GATEWAY, "shadow": shadow}})
     [rule] = rendered["HTTPRoute", "late-flights-serve"]["spec"]["rules"]
@@ -157,12 +157,12 @@ def test_the_route_mirrors_to_the_shadow(objects: Rendered) -> None:
 @pytest.mark.parametrize("docs", [False, True])
 @pytest.mark.parametrize("prefix", ["", "/team/late-flights"])
 @pytest.mark.parametrize("shadow", [{}, {"shadow": {"model": model(6)}}])
-def test_the_route_leads_to_the_api_alone(
+def test_the_route_exposes_only_the_api(
     objects: Rendered, prefix: str, docs: bool, shadow: Values
 ) -> None:
     route = {**GATEWAY["route"], "prefix": prefix, "docs": docs}
     rules = objects({"serving": {"route": route, **shadow}})["HTTPRoute", "late-flights-serve"]
-    led = {}
+    paths = {}
     for rule in rules["spec"]["rules"]:
         [match] = rule["matches"]
         assert match["path"]["type"] == "PathPrefix"
@@ -172,14 +172,14 @@ def test_the_route_leads_to_the_api_alone(
         inside = (
             filters["URLRewrite"]["urlRewrite"]["path"]["replacePrefixMatch"] if prefix else path
         )
-        led[path] = inside
-    assert led == {
+        paths[path] = inside
+    assert paths == {
         prefix + each: each for each in ["/v1", "/docs", "/openapi.json"][: 3 if docs else 1]
     }
 
 
 @pytest.mark.parametrize(
-    ("serving", "said"),
+    ("serving", "message"),
     [
         ({"route": {"prefix": "no-slash"}}, "prefix"),
         ({**GATEWAY, "canary": {"weight": 5}}, "serving.canary.model.version is empty"),
@@ -189,13 +189,15 @@ def test_the_route_leads_to_the_api_alone(
         ({"image": {"repository": ""}}, "serving.image.repository is empty"),
     ],
 )
-def test_what_cannot_work_is_refused(run: Callable[..., Any], serving: Values, said: str) -> None:
+def test_invalid_serving_values_are_refused(
+    run: Callable[..., Any], serving: Values, message: str
+) -> None:
     done = run(RELEASE, {"serving": serving})
     assert done.returncode != 0
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_a_challenger_sits_beside_the_model(objects: Rendered) -> None:
+def test_a_challenger_is_loaded_next_to_the_model(objects: Rendered) -> None:
     env = {"MLOPS_PREDICTION_LOG": "s3://log"}
     spec = pod(objects({"serving": {"challenger": model(4), "env": env}}))
     assert [each["command"][-1] for each in spec["initContainers"]] == [
@@ -206,10 +208,10 @@ def test_a_challenger_sits_beside_the_model(objects: Rendered) -> None:
     assert variables(spec["containers"][0])["MLOPS_SHADOW_MODEL"] == "/model/challenger"
 
 
-def test_the_grace_outlasts_the_drain(objects: Rendered, root: Path) -> None:
-    """And what the server gives its requests and its log after it."""
+def test_the_grace_period_exceeds_the_drain(objects: Rendered, root: Path) -> None:
+    """The grace period covers the drain and the server's timeouts for requests and its log."""
     serving = root / "template/src/{{ package_name }}/mlops/serving"
-    server, log = (serving / name for name in ("server.py", "log.py"))
+    server, log = (serving / name for name in ("server.py", "prediction_log.py"))
     after = [
         int(re.search(rf"{name}=(\d+)", file.read_text())[1])  # type: ignore[index]
         for name, file in (("timeout_graceful_shutdown", server), ("timeout", log))
@@ -219,7 +221,7 @@ def test_the_grace_outlasts_the_drain(objects: Rendered, root: Path) -> None:
     assert spec["terminationGracePeriodSeconds"] > 30 + sum(after)
 
 
-def test_an_autoscaler_owns_the_replicas(objects: Rendered) -> None:
+def test_an_autoscaler_replaces_fixed_replicas(objects: Rendered) -> None:
     name = "HorizontalPodAutoscaler", "late-flights-serve"
     fixed = objects({"serving": {"replicas": 3, "maxReplicas": 3}})
     assert name not in fixed
@@ -230,7 +232,7 @@ def test_an_autoscaler_owns_the_replicas(objects: Rendered) -> None:
     assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 5)
 
 
-def test_a_gpu_is_the_servings_alone(objects: Rendered) -> None:
+def test_only_the_serving_container_gets_a_gpu(objects: Rendered) -> None:
     spec = pod(objects({"serving": {"gpu": 2}}))
     for bound in spec["containers"][0]["resources"].values():
         assert bound["nvidia.com/gpu"] == "2"
@@ -238,15 +240,15 @@ def test_a_gpu_is_the_servings_alone(objects: Rendered) -> None:
     assert "nvidia.com/gpu" not in json.dumps(pod(objects()))
 
 
-def test_the_nearest_variable_wins(objects: Rendered) -> None:
+def test_the_most_specific_variable_takes_precedence(objects: Rendered) -> None:
     near = {"serving": {"env": {"A": "near", "MLOPS_MODEL": "theirs"}}}
     rendered = objects({"env": {"A": "far", "B": "far"}}, near)
-    found = variables(pod(rendered)["containers"][0])
-    assert (found["A"], found["B"], found["MLOPS_MODEL"]) == ("near", "far", "/model/current")
+    env = variables(pod(rendered)["containers"][0])
+    assert (env["A"], env["B"], env["MLOPS_MODEL"]) == ("near", "far", "/model/current")
     assert variables(pod(rendered, "late-flights-dashboard")["containers"][0])["A"] == "far"
 
 
-def test_nothing_is_open_but_what_is_named(objects: Rendered) -> None:
+def test_network_policies_allow_only_the_listed_traffic(objects: Rendered) -> None:
     rendered = objects({"serving": {"allowFrom": {"gateway": {"namespaces": ["gw"]}}}})
     policies = {n: each["spec"] for (kind, n), each in rendered.items() if kind == "NetworkPolicy"}
     assert policies.pop("late-flights-default-deny") == {
@@ -280,12 +282,12 @@ def test_nothing_is_open_but_what_is_named(objects: Rendered) -> None:
     ],
 )
 def test_batches_reach_the_pushgateway(objects: Rendered, address: str, port: int) -> None:
-    name, given = ("NetworkPolicy", "late-flights-to-pushgateway"), {"pushgateway": address}
+    name, monitoring = ("NetworkPolicy", "late-flights-to-pushgateway"), {"pushgateway": address}
     assert name not in objects()
-    [rule] = objects({"monitoring": given})[name]["spec"]["egress"]
+    [rule] = objects({"monitoring": monitoring})[name]["spec"]["egress"]
     assert rule == {"ports": [{"port": port, "protocol": "TCP"}]}
-    closer = {"networkPolicy": {"egress": {"pushgateway": {"ports": [1], **OTHER}}}}
-    [rule] = objects({"monitoring": given}, closer)[name]["spec"]["egress"]
+    own = {"networkPolicy": {"egress": {"pushgateway": {"ports": [1], **OTHER}}}}
+    [rule] = objects({"monitoring": monitoring}, own)[name]["spec"]["egress"]
     assert rule["ports"] == [{"port": 1, "protocol": "TCP"}]
     assert rule["to"]
 
@@ -295,12 +297,12 @@ def silence(rendered: Objects) -> list[Values]:
     return [rule for group in groups if group["name"] == "mlops-silence" for rule in group["rules"]]
 
 
-def test_a_batch_that_a_schedule_starts_may_not_be_silent(objects: Rendered) -> None:
+def test_scheduled_batches_have_an_alert_for_missing_metrics(objects: Rendered) -> None:
     enabled = {"monitoring": {"enabled": True}}
     rendered = objects(enabled, {"environment": "prod"})
     [rule] = silence(rendered)
-    asked = 'absent(mlops_batch_timestamp_seconds{model="late-flights",environment=~"prod|"})'
-    assert rule["expr"] == asked
+    expr = 'absent(mlops_batch_timestamp_seconds{model="late-flights",environment=~"prod|"})'
+    assert rule["expr"] == expr
     assert rule["labels"]["environment"] == "prod"
     assert "MODEL" not in json.dumps(rule)
     assert silence(objects(enabled, {"suspend": ["training"]}))
@@ -313,7 +315,7 @@ def test_a_batch_that_a_schedule_starts_may_not_be_silent(objects: Rendered) -> 
         assert not silence(objects(enabled, values))
 
 
-def test_what_is_monitored_is_open_to_prometheus(objects: Rendered) -> None:
+def test_prometheus_can_reach_the_monitored_pods(objects: Rendered) -> None:
     name = "NetworkPolicy", "late-flights-serve-prometheus"
     assert name not in objects()
     assert name not in objects(EVERYTHING, {"networkPolicy": {"enabled": False}})
@@ -321,20 +323,20 @@ def test_what_is_monitored_is_open_to_prometheus(objects: Rendered) -> None:
     for each, space in (
         (rendered, "monitoring"),
         (objects(EVERYTHING, {"monitoring": {"namespace": "metrics"}}), "metrics"),
-        # Who had it open by another way keeps it.
+        # An existing rule for Prometheus takes precedence.
         (objects(EVERYTHING, {"serving": {"allowFrom": {"prometheus": OTHER}}}), "other"),
     ):
         [rule] = each[name]["spec"]["ingress"]
         assert rule["ports"] == [{"port": 8000}]
         [peer] = rule["from"]
         assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": space}
-    chosen = rendered[name]["spec"]["podSelector"]["matchLabels"].items()
+    selected = rendered[name]["spec"]["podSelector"]["matchLabels"].items()
     for track in ("serve", "canary", "shadow"):
         deployment = rendered["Deployment", f"late-flights-{track}"]
-        assert chosen <= deployment["spec"]["template"]["metadata"]["labels"].items()
+        assert selected <= deployment["spec"]["template"]["metadata"]["labels"].items()
 
 
-def test_the_rules_know_the_targets_of_the_service(objects: Rendered) -> None:
+def test_the_rules_select_the_targets_of_the_service(objects: Rendered) -> None:
     rendered = objects(EVERYTHING)
     [label] = rendered["ServiceMonitor", "late-flights-serve"]["spec"]["targetLabels"]
     [value] = {
@@ -347,7 +349,7 @@ def test_the_rules_know_the_targets_of_the_service(objects: Rendered) -> None:
     assert json.dumps(f'up{{{exported}="{value}"}}')[1:-1] in rules
 
 
-def test_prometheus_gets_the_rules_as_they_lie(objects: Rendered, repo: Path) -> None:
+def test_the_rules_and_the_dashboard_are_rendered_unchanged(objects: Rendered, repo: Path) -> None:
     rendered = objects(EVERYTHING)
     folder = repo / "deploy/chart/files/monitoring"
     rules = yaml.safe_load((folder / "rules.yaml").read_text())
@@ -356,16 +358,16 @@ def test_prometheus_gets_the_rules_as_they_lie(objects: Rendered, repo: Path) ->
     dashboard = rendered["ConfigMap", "late-flights-grafana"]["data"]["late-flights.json"]
     assert json.loads(dashboard) == json.loads((folder / "grafana.json").read_text())
     monitor = rendered["ServiceMonitor", "late-flights-serve"]
-    chosen = monitor["spec"]["selector"]["matchLabels"].items()
+    selected = monitor["spec"]["selector"]["matchLabels"].items()
     services = {
         n: x["metadata"]["labels"] for (kind, n), x in rendered.items() if kind == "Service"
     }
-    scraped = {name for name, labels in services.items() if chosen <= labels.items()}
+    scraped = {name for name, labels in services.items() if selected <= labels.items()}
     assert scraped == {f"late-flights-{track}" for track in ("serve", "canary", "shadow")}
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
 
 
-def test_secrets_come_by_name(objects: Rendered) -> None:
+def test_secrets_are_referenced_by_name(objects: Rendered) -> None:
     rendered = objects(EVERYTHING)
     [serve] = pod(rendered)["containers"]
     names = [each["secretRef"]["name"] for each in serve["envFrom"]]
@@ -375,7 +377,7 @@ def test_secrets_come_by_name(objects: Rendered) -> None:
     assert ("Secret", "dvc-remote") not in rendered
 
 
-def test_each_kind_of_pod_has_an_identity(objects: Rendered) -> None:
+def test_each_kind_of_pod_has_its_own_identity(objects: Rendered) -> None:
     rendered = objects(EVERYTHING)
     own = rendered["ServiceAccount", "late-flights-serve"]["metadata"]["annotations"]
     assert own.keys() == {"eks.amazonaws.com/role-arn", "iam.gke.io/gcp-service-account"}
@@ -383,10 +385,10 @@ def test_each_kind_of_pod_has_an_identity(objects: Rendered) -> None:
     assert other.keys() == {"iam.gke.io/gcp-service-account"}
 
 
-def test_a_release_without_a_component_is_fine(
+def test_values_of_a_component_that_was_turned_off_are_ignored(
     made: Callable[..., Path], need: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """A team that turned a component off may still have its lines in a values file."""
+    """A values file may still contain the lines of a component that was turned off."""
     repo = made("airflow", ())
     file = tmp_path / "values.json"
     file.write_text(json.dumps(deepcopy(RELEASE)))

@@ -1,4 +1,4 @@
-"""A repo for each host of git, and what its files say."""
+"""A repo for each git host, and its parsed CI files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,17 +10,17 @@ import pytest
 
 @pytest.fixture(scope="session")
 def hosted(render: Callable[..., Path]) -> dict[str, Path]:
-    """A repo for each host."""
+    """Repos by git host."""
     return {host: render({"git_host": host}) for host in ("github", "gitlab")}
 
 
 @pytest.fixture(scope="session")
 def github(hosted: dict[str, Path]) -> dict[str, Any]:
-    """GitHub's workflows, by name."""
+    """GitHub's workflows by name."""
     return hosts.workflows(hosted["github"])
 
 
 @pytest.fixture(scope="session")
 def gitlab(hosted: dict[str, Path]) -> dict[str, hosts.Job]:
-    """GitLab's jobs, by name."""
+    """GitLab's jobs by name."""
     return hosts.pipeline(hosted["gitlab"])

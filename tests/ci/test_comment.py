@@ -1,4 +1,4 @@
-"""The comment on a merge request is one, and renewed; its script runs before anything is set up."""
+"""Each merge request has one comment, which is updated; its script runs without any setup."""
 
 import json
 import os
@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-# What gh answers for the comments of a pull request, of a hundred others' too, a line each.
+# A stand-in for gh that stores the comments of a pull request and prints one per line.
 GH = f"""\
 #!{sys.executable}
 import json, os, pathlib, sys
-kept = pathlib.Path(__file__).with_name("comments.json")
-comments = json.loads(kept.read_text())
+stored = pathlib.Path(__file__).with_name("comments.json")
+comments = json.loads(stored.read_text())
 _, path, *options = sys.argv[1:]
 if os.environ["GH_TOKEN"] != "good":
     sys.exit("gh: Bad credentials (HTTP 401)")
@@ -27,14 +27,14 @@ if "--jq" in options:
     print(*map(json.dumps, comments), sep="\\n")
     sys.exit()
 method, body = options[options.index("--method") + 1], json.load(sys.stdin)
-where, _, number = path.rpartition("/")
+parent, _, number = path.rpartition("/")
 if method == "POST" and path == "repos/Acme/Late-Flights/issues/7/comments":
     comments.append({{"id": len(comments), "user": {{"type": "Bot"}}, **body}})
-elif method == "PATCH" and where == "repos/Acme/Late-Flights/issues/comments":
+elif method == "PATCH" and parent == "repos/Acme/Late-Flights/issues/comments":
     comments[int(number)] |= body
 else:
     sys.exit(f"gh: {{method}} {{path}}")
-kept.write_text(json.dumps(comments))
+stored.write_text(json.dumps(comments))
 """
 
 Post = Callable[..., subprocess.CompletedProcess[str]]
@@ -42,7 +42,7 @@ TITLE = "## The pipeline on a sample"
 
 
 class GitLab(BaseHTTPRequestHandler):
-    """The notes of a merge request, for who brings the token."""
+    """A server with the notes of a merge request, which requires a token."""
 
     notes: list[dict[str, Any]]
 
@@ -68,7 +68,7 @@ class GitLab(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = _serve  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Disable the log."""
 
 
 @pytest.fixture
@@ -82,22 +82,22 @@ def gitlab_server() -> Iterator[str]:
 
 @pytest.fixture
 def post(root: Path, tmp_path: Path, gitlab_server: str) -> Post:
-    """Post a text on a merge request as a job does."""
-    script = root / "template/src/{{ package_name }}/mlops/comment.py"
+    """Post a text on a merge request, as a CI job does."""
+    script = root / "template/src/{{ package_name }}/mlops/ci/comment.py"
     file = tmp_path / "sample.md"
 
     def run(text: str = "", **env: str) -> subprocess.CompletedProcess[str]:
         if text:
             file.write_text(f"{TITLE}\n{text}\n")
-        where = {"CI_API_V4_URL": gitlab_server, "CI_PROJECT_ID": "5", "CI_MERGE_REQUEST_IID": "7"}
-        given = {"PATH": os.environ["PATH"], **where, **env}
+        gitlab = {"CI_API_V4_URL": gitlab_server, "CI_PROJECT_ID": "5", "CI_MERGE_REQUEST_IID": "7"}
+        env = {"PATH": os.environ["PATH"], **gitlab, **env}
         command = [sys.executable, "-I", str(script), str(file)]
-        return subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
     return run
 
 
-def test_there_is_one_comment_and_it_is_renewed(post: Post) -> None:
+def test_there_is_one_comment_and_it_is_updated(post: Post) -> None:
     for number in ("1", "2"):
         assert post(number, GITLAB_CI="true", COMMENT_TOKEN="good").returncode == 0
         bodies = [note["body"] for note in GitLab.notes]
@@ -106,29 +106,29 @@ def test_there_is_one_comment_and_it_is_renewed(post: Post) -> None:
 
 @pytest.fixture
 def comments(tmp_path: Path) -> Callable[[], list[str]]:
-    """A pull request with comments of others; what is there."""
-    gh, kept = tmp_path / "bin/gh", tmp_path / "bin/comments.json"
+    """Return the bodies of a pull request's comments, which start with those of others."""
+    gh, stored = tmp_path / "bin/gh", tmp_path / "bin/comments.json"
     gh.parent.mkdir()
     gh.write_text(GH)
     gh.chmod(0o755)
     others = {f"{TITLE}: is it right?": "User", "## Coverage": "Bot"}
-    made: list[Any] = [{"body": body, "user": {"type": kind}} for body, kind in others.items()]
-    made.append({"body": TITLE, "user": None})
-    kept.write_text(json.dumps([{"id": number, **each} for number, each in enumerate(made)]))
-    return lambda: [each["body"] for each in json.loads(kept.read_text())]
+    first: list[Any] = [{"body": body, "user": {"type": kind}} for body, kind in others.items()]
+    first.append({"body": TITLE, "user": None})
+    stored.write_text(json.dumps([{"id": number, **each} for number, each in enumerate(first)]))
+    return lambda: [each["body"] for each in json.loads(stored.read_text())]
 
 
-def test_on_github_those_of_other_jobs_stay(
+def test_on_github_the_comments_of_other_jobs_are_kept(
     post: Post, comments: Callable[[], list[str]], tmp_path: Path
 ) -> None:
-    given = {"GITHUB_REPOSITORY": "Acme/Late-Flights", "PULL_REQUEST": "7"}
-    given |= {"GITHUB_ACTIONS": "true", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    env = {"GITHUB_REPOSITORY": "Acme/Late-Flights", "PULL_REQUEST": "7"}
+    env |= {"GITHUB_ACTIONS": "true", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
     before = comments()
     for number in ("1", "2"):
-        done = post(number, **given, GH_TOKEN="good")
+        done = post(number, **env, GH_TOKEN="good")
         assert done.returncode == 0, done.stderr
         assert comments() == [*before, f"{TITLE}\n{number}\n"]
-    done = post("3", **given, GH_TOKEN="bad")
+    done = post("3", **env, GH_TOKEN="bad")
     assert done.returncode == 1
     assert done.stderr == (
         "comment: gh api repos/Acme/Late-Flights/issues/7/comments?per_page=100:"
@@ -136,7 +136,7 @@ def test_on_github_those_of_other_jobs_stay(
     )
 
 
-def test_without_a_token_it_says_so_and_goes_on(post: Post) -> None:
+def test_a_missing_token_is_reported_without_an_error(post: Post) -> None:
     done = post("1", GITLAB_CI="true")
     assert done.returncode == 0
     assert "COMMENT_TOKEN is not set" in done.stdout
@@ -144,17 +144,19 @@ def test_without_a_token_it_says_so_and_goes_on(post: Post) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "env", "said"),
+    ("text", "env", "error"),
     [
         ("1", {"GITLAB_CI": "true", "COMMENT_TOKEN": "bad"}, "HTTP Error 401"),
-        ("1", {}, "no job of GitHub Actions or GitLab CI"),
+        ("1", {}, "not a GitHub Actions or GitLab CI job"),
         ("", {"GITLAB_CI": "true", "COMMENT_TOKEN": "good"}, "type `make sample`"),
     ],
     ids=["refused", "by-hand", "nothing"],
 )
-def test_what_is_wrong_is_one_line(post: Post, text: str, env: dict[str, str], said: str) -> None:
+def test_errors_are_reported_in_one_line(
+    post: Post, text: str, env: dict[str, str], error: str
+) -> None:
     done = post(text, **env)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert error in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "bad" not in done.stderr

@@ -1,4 +1,4 @@
-"""Which images a repo has: of its components, and one of an engine that keeps schedules itself."""
+"""Images of a repo: one per component, and one for an engine that stores schedules itself."""
 
 import json
 import os
@@ -14,10 +14,10 @@ from unittest import mock
 import pytest
 
 ENGINES = ("airflow", "argo", "kubeflow", "temporal")
-# It keeps what it is asked, and leaves of a push what buildah leaves.
+# A stand-in for buildah: logs its calls, and writes the digest file of a push.
 BUILDAH = f"""\
 #!/bin/sh
-echo "$*" >> "${{0%/*}}/asked"
+echo "$*" >> "${{0%/*}}/calls"
 case $1 in push) printf sha256:{"0" * 64} > "$3" ;; esac
 """
 
@@ -29,9 +29,7 @@ def repo(
     return _committed(render({"orchestrator": request.param, "components": ["stream"]}), git)
 
 
-def test_an_engine_has_an_image_where_it_keeps_schedules_of_its_own(
-    repo: Path, tmp_path: Path
-) -> None:
+def test_only_an_engine_that_stores_schedules_has_an_image(repo: Path, tmp_path: Path) -> None:
     tool = tmp_path / "buildah"
     tool.write_text(BUILDAH)
     tool.chmod(0o755)
@@ -43,7 +41,7 @@ def test_an_engine_has_an_image_where_it_keeps_schedules_of_its_own(
     engine = any(repo.glob("orchestration/*/schedule.py"))
     done = images("PUSH=1")
     assert done.returncode == 0, done.stdout + done.stderr
-    built = re.findall(r"^build .*--target (\S+)", (tmp_path / "asked").read_text(), re.MULTILINE)
+    built = re.findall(r"^build .*--target (\S+)", (tmp_path / "calls").read_text(), re.MULTILINE)
     assert built == [*(["engine"] if engine else []), "notebook", "pipeline", "serve"]
     pushed = json.loads((repo / "images.json").read_text())
     assert pushed == {name: f"a.example/b/{name}@sha256:{'0' * 64}" for name in built}
@@ -53,7 +51,7 @@ def test_an_engine_has_an_image_where_it_keeps_schedules_of_its_own(
 
 
 PROGRAMS = "awk cat cut git grep head make mktemp mv rm sh sort"
-# As any Unix's: only GNU's takes \n for the end of a line in what it puts in.
+# A portable sed: only GNU sed reads \n in a replacement as a newline.
 SED = """\
 #!/bin/sh
 case "$*" in *'\\n'*) echo "sed: no line ends here: $*" >&2; exit 1 ;; esac
@@ -62,7 +60,7 @@ exec {sed} "$@"
 
 
 @pytest.mark.parametrize("tool", ["podman", "buildah"])
-def test_the_one_tool_that_is_there_is_taken(
+def test_the_only_installed_container_tool_is_used(
     render: Callable[..., Path], git: Callable[..., str], tmp_path: Path, tool: str
 ) -> None:
     repo = _committed(render({"components": []}), git)
@@ -83,7 +81,7 @@ def test_the_one_tool_that_is_there_is_taken(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (programs / "asked").read_text().startswith("build --file docker/Dockerfile")
+    assert (programs / "calls").read_text().startswith("build --file docker/Dockerfile")
     pushed = json.loads((repo / "images.json").read_text())
     assert pushed == {"pipeline": f"a.example/b/pipeline@sha256:{'0' * 64}"}
 
@@ -97,10 +95,10 @@ def _committed(repo: Path, git: Callable[..., str]) -> Path:
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_a_notebooks_copy_is_whole_and_the_first_one(
+def test_notebooks_share_one_complete_copy_of_the_repo(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
 ) -> None:
-    """Two that start at once share a person's volume, and what was killed may not stay half."""
+    """Two notebooks may start at once on a volume; an interrupted copy must not be left behind."""
     work = tmp_path / "work"
 
     def copytree(source: str, copy: Path, **_: Any) -> None:

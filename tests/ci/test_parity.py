@@ -1,4 +1,4 @@
-"""Both hosts do the same: the same jobs ask the same of make, in the same order."""
+"""Both git hosts have the same CI: the same jobs run the same make targets in the same order."""
 
 import re
 from typing import Any
@@ -6,36 +6,38 @@ from typing import Any
 import hosts
 from pathspec import GitIgnoreSpec
 
-# What is the host's own: where a value comes from, and what builds there.
+# Variables whose values differ between the hosts.
 OWN = {"CONTAINER_TOOL"}
 
 
-def test_the_same_targets_in_the_same_order(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+def test_jobs_run_the_same_targets_in_the_same_order(
+    github: dict[str, Any], gitlab: dict[str, Any]
+) -> None:
     ours = {
         name: [step["run"] for step in job["steps"] if "run" in step]
         for workflow in github.values()
         for name, job in workflow["jobs"].items()
     }
     theirs = {name: job["script"] for name, job in gitlab.items()}
-    assert _asked(ours) == _asked(theirs)
-    assert all(_asked(ours).values())
+    assert _targets(ours) == _targets(theirs)
+    assert all(_targets(ours).values())
     assert len(ours) == 10
 
 
-def test_the_same_jobs_wait_for_the_same(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+def test_jobs_have_the_same_dependencies(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
     ours = {n: j.get("needs", []) for w in github.values() for n, j in w["jobs"].items()}
     ours = {n: [needs] if isinstance(needs, str) else needs for n, needs in ours.items()}
     assert ours == {name: job.get("needs", []) for name, job in gitlab.items()}
 
 
-def test_the_same_time_is_given(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+def test_jobs_have_the_same_timeouts(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
     ours = {n: j["timeout-minutes"] for w in github.values() for n, j in w["jobs"].items()}
     minutes = {"h": 60, "m": 1}
     theirs = {n: int(j["timeout"][:-1]) * minutes[j["timeout"][-1]] for n, j in gitlab.items()}
     assert ours == theirs
 
 
-# Names that lie close to those of a promotion's files, and a team's own.
+# Paths similar to those of a promotion's files, and paths of a team.
 CODE = """
 uv.lock Makefile .copier-answers.yml .dvc/config stream/dvc.yaml src/a/mlops/cli.py deep/b/c.py
 deployed.py d/x de/x dep/x/y depl/x deplo/x deploys/x mine/deploy/envs/x deploy/envs.md deploy/e/x
@@ -43,7 +45,7 @@ deploy/en/x deploy/env/x/y deploy/envs2/x deploy/argocd/access.yaml deploy/chart
 """
 
 
-def test_a_promotion_builds_nothing_and_new_code_does(
+def test_new_code_is_built_but_a_promotion_is_not(
     github: dict[str, Any], gitlab: dict[str, Any]
 ) -> None:
     ignored = GitIgnoreSpec.from_lines(f"/{x}" for x in github["ci"]["on"]["push"]["paths-ignore"])
@@ -59,7 +61,7 @@ def test_a_promotion_builds_nothing_and_new_code_does(
             assert hosts.changed(rule["changes"], file), file
 
 
-def test_a_release_waits_for_those_to_its_environment(
+def test_releases_to_an_environment_run_one_at_a_time(
     github: dict[str, Any], gitlab: dict[str, Any]
 ) -> None:
     ours = {"staging": github["ci"]["jobs"]["staging"]["concurrency"]}
@@ -68,12 +70,12 @@ def test_a_release_waits_for_those_to_its_environment(
     assert ours["staging"] != ours["promote"]
 
 
-def test_a_schedule_of_gitlabs_needs_no_variable_of_its_own(gitlab: dict[str, Any]) -> None:
+def test_gitlab_schedules_need_no_variables_of_their_own(gitlab: dict[str, Any]) -> None:
     [rule] = gitlab["update"]["rules"]
     assert set(re.findall(r"\$(\w+)", rule["if"])) == {"CI_PIPELINE_SOURCE", "UPDATE_TOKEN"}
 
 
-def test_what_a_change_may_run_has_no_token_that_writes(github: dict[str, Any]) -> None:
+def test_code_from_a_pull_request_gets_no_write_token(github: dict[str, Any]) -> None:
     jobs = github["ci"]["jobs"]
     assert "pull_request_target" not in str(github)
     assert "workflow_run" not in str(github)
@@ -84,12 +86,12 @@ def test_what_a_change_may_run_has_no_token_that_writes(github: dict[str, Any]) 
     assert jobs["staging"]["needs"] == "images"
     comment = jobs["comment"]
     assert comment["if"].endswith("head.repo.full_name == github.repository")
-    # Of the change it has the numbers; what runs is the base's.
+    # The job runs code of the base branch; only the measured numbers are from the change.
     assert comment["steps"][0]["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
     assert not any("cache" in step.get("uses", "") for step in jobs["images"]["steps"])
 
 
-def test_nothing_that_lasts_is_kept_as_a_secret(
+def test_the_update_token_is_the_only_long_lived_secret(
     github: dict[str, Any], gitlab: dict[str, Any]
 ) -> None:
     assert set(re.findall(r"secrets\.(\w+)", str(github))) == {"UPDATE_TOKEN"}
@@ -97,11 +99,11 @@ def test_nothing_that_lasts_is_kept_as_a_secret(
     assert set(re.findall(r"\w+_(?:TOKEN|PASSWORD|KEY)\b", str(gitlab))) <= ours
 
 
-def _asked(scripts: dict[str, list[str]]) -> dict[str, Any]:
+def _targets(scripts: dict[str, list[str]]) -> dict[str, Any]:
     return {
         name: [
-            (target, {k: None if "$" in v else v for k, v in given.items() if k not in OWN})
-            for target, given in hosts.targets("\n".join(script))
+            (target, {k: None if "$" in v else v for k, v in variables.items() if k not in OWN})
+            for target, variables in hosts.targets("\n".join(script))
         ]
         for name, script in scripts.items()
     }

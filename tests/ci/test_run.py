@@ -1,4 +1,4 @@
-"""`.ci/run` brings what the tests need, whoever runs it: root, or a runner's user who has sudo."""
+"""`.ci/run` installs the packages that the tests need, as root or as a user with sudo."""
 
 import shutil
 import subprocess
@@ -9,14 +9,14 @@ import pytest
 
 Run = Callable[[str], list[str]]
 
-# Each keeps what it was asked, with its variables before it.
-ASKED = 'echo "${DEBIAN_FRONTEND:-} ${RUNLEVEL:-} ${0##*/} $*" >> "${0%/bin/*}/asked"\n'
+# Each stand-in logs its calls, preceded by its variables.
+LOG_CALL = 'echo "${DEBIAN_FRONTEND:-} ${RUNLEVEL:-} ${0##*/} $*" >> "${0%/bin/*}/calls"\n'
 STAND_INS = {"make": "", "apt-get": "", "sudo": 'exec "$@"\n', "go": ""}
 
 
 @pytest.fixture
 def run(root: Path, tmp_path: Path) -> Run:
-    """Run it beside no cluster, on a machine with stand-ins alone; what they were asked."""
+    """Run `.ci/run` without a cluster, with only stand-ins on the PATH; return their calls."""
     folder, programs = tmp_path / "checkout", tmp_path / "bin"
     (folder / ".ci").mkdir(parents=True)
     shutil.copy(root / ".ci/run", folder / ".ci")
@@ -25,7 +25,7 @@ def run(root: Path, tmp_path: Path) -> Run:
         (programs / name).symlink_to(str(shutil.which(name)))
 
     def start(user: str) -> list[str]:
-        bodies = {name: ASKED + body for name, body in STAND_INS.items()}
+        bodies = {name: LOG_CALL + body for name, body in STAND_INS.items()}
         for name, body in (bodies | {"id": f"echo {user}\n"}).items():
             (programs / name).write_text(f"#!{programs}/bash\n{body}")
             (programs / name).chmod(0o755)
@@ -38,27 +38,27 @@ def run(root: Path, tmp_path: Path) -> Run:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return [line.strip() for line in (tmp_path / "asked").read_text().splitlines()]
+        return [line.strip() for line in (tmp_path / "calls").read_text().splitlines()]
 
     return start
 
 
 def test_packages_are_installed_by_root(run: Run) -> None:
-    asked = run("0")
-    assert not [line for line in asked if "sudo" in line]
-    _installed(asked)
+    calls = run("0")
+    assert not [line for line in calls if "sudo" in line]
+    _installed(calls)
 
 
-def test_packages_are_installed_by_a_runners_user(run: Run) -> None:
-    asked = run("1001")
-    by_sudo = [line.split(" apt-get ")[1] for line in asked if line.startswith("sudo ")]
-    assert by_sudo == [line.split(" apt-get ")[1] for line in _installed(asked)]
+def test_packages_are_installed_by_a_user_with_sudo(run: Run) -> None:
+    calls = run("1001")
+    by_sudo = [line.split(" apt-get ")[1] for line in calls if line.startswith("sudo ")]
+    assert by_sudo == [line.split(" apt-get ")[1] for line in _installed(calls)]
 
 
-def _installed(asked: list[str]) -> list[str]:
-    """The calls of apt-get, which are quiet, start no server, and are the right ones."""
-    calls = [line for line in asked if line.startswith("noninteractive 1 apt-get ")]
-    assert [line.split()[-1] for line in calls] == ["update", "chromium", "redis-server", "wrk"]
-    assert all("--yes" in line for line in calls[1:])
-    assert asked[-1] == "make test"
-    return calls
+def _installed(calls: list[str]) -> list[str]:
+    """Check the calls of apt-get, which must not prompt or start a server, and return them."""
+    apt = [line for line in calls if line.startswith("noninteractive 1 apt-get ")]
+    assert [line.split()[-1] for line in apt] == ["update", "chromium", "redis-server", "wrk"]
+    assert all("--yes" in line for line in apt[1:])
+    assert calls[-1] == "make test"
+    return apt

@@ -1,9 +1,9 @@
-"""A Kubernetes cluster that is already there, and what a generated repo needs of its surroundings.
+"""Fixtures for an existing Kubernetes cluster, with the servers that a generated repo needs.
 
-KUBECONFIG leads to the cluster. Two commands take images into it:
+KUBECONFIG selects the cluster. Two commands build images and load them into it:
     $CLUSTER_BUILD_IMAGE -f DOCKERFILE --target TARGET -t localhost/NAME:TAG CONTEXT
     $CLUSTER_LOAD_IMAGE localhost/NAME:TAG
-Pods must reach this machine by the node's address, or by $CLUSTER_HOST.
+Pods must reach this machine at the node's address, or at $CLUSTER_HOST.
 """
 
 import json
@@ -14,13 +14,14 @@ import subprocess
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kube import Namespace, Values, command, signed, wait
+from kube import SECRET, TARGETS, Namespace, Values, command, image_values, load, signed, wait
 
-# What `make images` takes for buildah: it builds with what this machine needs.
+# A wrapper of buildah for `make images`, which builds with $CLUSTER_BUILD_IMAGE.
 TOOL = """\
 #!/bin/sh
 case $1 in
@@ -32,10 +33,10 @@ esac
 
 @pytest.fixture(scope="session")
 def cluster(need: Callable[[str], str]) -> str:
-    """The address by which pods reach this machine; skips where there is no cluster."""
+    """Address at which pods reach this machine; without a cluster, the test is skipped."""
     for name in ("KUBECONFIG", "CLUSTER_BUILD_IMAGE", "CLUSTER_LOAD_IMAGE"):
         if not os.environ.get(name):
-            pytest.skip(f"{name} is not set: the pipelines do not run in a cluster")
+            pytest.skip(f"{name} is not set: no cluster to run the pipelines in")
     for tool in ("kubectl", "helm", "argo"):
         need(tool)
     kinds = ["kubectl", "get", "crd/workflows.argoproj.io", "--request-timeout=10s"]
@@ -48,21 +49,21 @@ def cluster(need: Callable[[str], str]) -> str:
 
 @pytest.fixture(scope="session")
 def image(cluster: str) -> Callable[..., Values]:
-    """Build an image, load it into the cluster, give the chart's `image` values."""
+    """Build an image, load it into the cluster and return the chart's `image` values."""
 
-    def make(context: Path, *options: str, name: str = "pipeline") -> Values:
-        repository, tag = f"localhost/mlops-tests/{name}", f"t{uuid.uuid4().hex[:12]}"
+    def make(context: Path, *options: str) -> Values:
+        name = f"localhost/mlops-tests/own:t{uuid.uuid4().hex[:12]}"
         build = shlex.split(os.environ["CLUSTER_BUILD_IMAGE"])
-        command(*build, *options, "-t", f"{repository}:{tag}", ".", folder=context)
-        command(*shlex.split(os.environ["CLUSTER_LOAD_IMAGE"]), f"{repository}:{tag}")
-        return {"image": {"repository": repository, "tag": tag}}
+        command(*build, *options, "-t", name, ".", folder=context)
+        load(name)
+        return image_values(name)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def tool(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The CONTAINER_TOOL of `make images`."""
+    """Path to use as CONTAINER_TOOL of `make images`."""
     path = tmp_path_factory.mktemp("tool") / "buildah"
     path.write_text(TOOL.format(build=os.environ["CLUSTER_BUILD_IMAGE"]))
     path.chmod(0o755)
@@ -74,19 +75,19 @@ def namespace(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     name = f"mlops-tests-{uuid.uuid4().hex[:8]}"
     restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": name, "labels": restricted}
-    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-    command("kubectl", "create", "-f", "-", stdin=json.dumps(made))
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    command("kubectl", "create", "-f", "-", stdin=json.dumps(manifest))
     yield Namespace(name, tmp_path_factory.mktemp("values"))
     command("kubectl", "delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture(scope="session")
 def s3(cluster: str) -> Iterator[str]:
-    """The endpoint of an S3 store in memory, with the bucket `dvc`; it takes any credentials."""
+    """Endpoint of an in-memory S3 store with the bucket `dvc`; it accepts any credentials."""
     from moto.server import ThreadedMotoServer
 
     with pytest.MonkeyPatch.context() as patch:
-        # Else the first part of the host's name is taken for a bucket's.
+        # Otherwise, the first part of the host name is taken as a bucket name.
         patch.setenv("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "true")
         server = ThreadedMotoServer(ip_address=cluster, port=0, verbose=False)
         server.start()
@@ -105,7 +106,7 @@ def laptop(
     git: Callable[..., str],
     added: str,
 ) -> Path:
-    """A repo whose pipeline ran here; its commit has all but the dvc.lock of that run."""
+    """A repo whose pipeline ran on this machine; that run's dvc.lock is not committed."""
     repo = render(scenarios["argo-classification"])
     with (repo / "dvc.yaml").open("a") as file:
         file.write(added)
@@ -119,8 +120,43 @@ def laptop(
 
 
 @pytest.fixture(scope="session")
+def checkout(
+    laptop: Path, git: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A clone of the repo's commit, from which CI would build images."""
+    clone = tmp_path_factory.mktemp("checkout") / "repo"
+    git(laptop, "clone", "--quiet", str(laptop), str(clone))
+    git(clone, "remote", "set-url", "origin", f"https://ci:{SECRET}@example.com/late-flights.git")
+    assert not (clone / "dvc.lock").exists()
+    return clone
+
+
+@pytest.fixture(scope="session")
+def images(checkout: Path, tool: str, git: Callable[..., str]) -> dict[str, str]:
+    """Names of the images that `make images` builds, by target."""
+    prefix = "localhost/mlops-tests"
+    options = [f"IMAGE_PREFIX={prefix}", f"CONTAINER_TOOL={tool}"]
+    options += [f"BUILD_OPTIONS=--build-arg TOKEN={SECRET}"]
+    command("make", "images", *options, folder=checkout)
+    tag = git(checkout, "rev-parse", "HEAD")[:12]
+    return {target: f"{prefix}/{target}:{tag}" for target in TARGETS}
+
+
+@pytest.fixture(scope="session")
+def loaded(images: dict[str, str]) -> Callable[[str], str]:
+    """Load a target's image into the cluster, once, and return its name."""
+
+    @cache
+    def ready(target: str) -> str:
+        load(images[target])
+        return images[target]
+
+    return ready
+
+
+@pytest.fixture(scope="session")
 def mlflow(cluster: str, laptop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an MLflow server with an empty store."""
+    """URL of an MLflow server with an empty store."""
     with socket.create_server((cluster, 0)) as free:
         port = free.getsockname()[1]
     store = tmp_path_factory.mktemp("mlflow")
@@ -146,7 +182,7 @@ def mlflow(cluster: str, laptop: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def surroundings(namespace: Namespace, s3: str, mlflow: str) -> Values:
-    """Values that lead the stages to the remote and to MLflow; the Secret is there."""
+    """Values that connect the stages to the remote and to MLflow; the Secret exists."""
     keys = ["--from-literal=AWS_ACCESS_KEY_ID=test", "--from-literal=AWS_SECRET_ACCESS_KEY=test"]
     namespace.kubectl("create", "secret", "generic", "dvc-remote", *keys)
     env = {

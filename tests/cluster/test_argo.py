@@ -1,4 +1,4 @@
-"""The pipeline of a generated repo as an Argo workflow, every stage in a pod of its own."""
+"""The pipeline of a generated repo as an Argo workflow with one pod per stage."""
 
 import json
 import re
@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kube import Namespace, command, digests, signed
+from kube import Namespace, command, digests, image_values, signed
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
 Values = dict[str, Any]
 Image = Callable[..., Values]
 
-PIPELINE = ("-f", "docker/Dockerfile", "--target", "pipeline")
-
 
 @pytest.fixture(scope="module")
 def graph(laptop: Path) -> Values:
-    """The repo's pipelines, with at most one core a stage: a small node has no two to give."""
+    """The repo's pipelines, with one core per stage: a small node does not have two to spare."""
     pipelines: Values = json.loads((laptop / "orchestration/pipelines.json").read_text())
     for pipeline in pipelines["pipelines"].values():
         for stage in pipeline["stages"]:
@@ -29,53 +27,47 @@ def graph(laptop: Path) -> Values:
 
 
 @pytest.fixture(scope="module")
-def checkout(
-    laptop: Path, git: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """The repo's commit, as CI would build an image of it; without the dvc.lock of the laptop."""
-    clone = tmp_path_factory.mktemp("checkout") / "repo"
-    git(laptop, "clone", "--quiet", str(laptop), str(clone))
-    assert not (clone / "dvc.lock").exists()
-    return clone
-
-
-@pytest.fixture(scope="module")
 def run(
-    checkout: Path, namespace: Namespace, surroundings: Values, graph: Values, image: Image
+    checkout: Path,
+    namespace: Namespace,
+    surroundings: Values,
+    graph: Values,
+    loaded: Callable[[str], str],
 ) -> Values:
-    """The workflow of the training pipeline, at its end."""
-    namespace.install(checkout / "deploy/chart", graph, image(checkout, *PIPELINE), surroundings)
+    """The finished workflow of the training pipeline."""
+    pipeline = image_values(loaded("pipeline"))
+    namespace.install(checkout / "deploy/chart", graph, pipeline, surroundings)
     return namespace.run("training")
 
 
 def pods(workflow: Values) -> dict[str, str]:
-    """The phase of each pod of a workflow, by the name of its node."""
+    """Return the phases of a workflow's pods by the names of their nodes."""
     nodes = workflow["status"]["nodes"].values()
     return {node["displayName"]: node["phase"] for node in nodes if node["type"] == "Pod"}
 
 
 def entries(s3: str, run: Values, stages: list[str]) -> dict[str, str]:
-    """The digests of all outs, as the stages of a workflow recorded them in the remote."""
-    # The environment is the namespace, where the values do not name one.
+    """Return the digests of the outs that the stages of a workflow recorded in the remote."""
+    # Without a value for it, the environment is the namespace.
     folder = f"{run['metadata']['namespace']}/{run['metadata']['uid']}"
-    found: dict[str, str] = {}
+    outs: dict[str, str] = {}
     for stage in stages:
         url = f"{s3}/dvc/late-flights/runs/{folder}/{stage}.lock"
-        with urllib.request.urlopen(signed(url)) as answer:
-            found |= digests(answer.read().decode())
-    return found
+        with urllib.request.urlopen(signed(url)) as response:
+            outs |= digests(response.read().decode())
+    return outs
 
 
 def versions(mlflow: str) -> int:
     url = f"{mlflow}/api/2.0/mlflow/model-versions/search"
-    with urllib.request.urlopen(url) as answer:
-        return len(json.load(answer).get("model_versions", []))
+    with urllib.request.urlopen(url) as response:
+        return len(json.load(response).get("model_versions", []))
 
 
-def test_the_api_server_takes_the_chart(
+def test_the_api_server_accepts_the_chart(
     laptop: Path, namespace: Namespace, graph: Values, tmp_path: Path
 ) -> None:
-    """With every field known to it, and under Argo's own schemas."""
+    """Every field is known to the API server and to Argo's own schemas."""
     values = tmp_path / "values.json"
     image = {"repository": "example.com/app", "tag": "v1"}
     values.write_text(json.dumps(graph | {"image": image}))
@@ -88,31 +80,31 @@ def test_the_api_server_takes_the_chart(
 def test_every_stage_succeeds_in_its_pod(run: Values, graph: Values, namespace: Namespace) -> None:
     assert run["status"]["phase"] == "Succeeded", namespace.log(run)
     stages = graph["pipelines"]["training"]["stages"]
-    # A stage that may be tried again has the number of its try behind its name.
+    # A stage with retries has the number of the attempt appended to its name.
     assert {name.removesuffix("(0)") for name in pods(run)} == {stage["id"] for stage in stages}
 
 
-def test_the_digests_are_the_laptops(run: Values, laptop: Path, graph: Values, s3: str) -> None:
+def test_the_digests_equal_the_laptops(run: Values, laptop: Path, graph: Values, s3: str) -> None:
     stages = [stage["id"] for stage in graph["pipelines"]["training"]["stages"]]
     assert entries(s3, run, stages) == digests((laptop / "dvc.lock").read_text())
 
 
-def test_a_batch_of_a_day_is_the_laptops(
+def test_the_batch_of_a_day_equals_the_laptops(
     run: Values, laptop: Path, graph: Values, namespace: Namespace, s3: str
 ) -> None:
-    """Scored by the version that the pipeline's run registered, each shard in a pod of its own."""
+    """Score a day in one pod per shard, with the version that the pipeline registered."""
     day = "2013-12-30"
     batch = namespace.run("batch", "-p", f"date={day}")
-    said = namespace.log(batch)
-    assert batch["status"]["phase"] == "Succeeded", said
-    assert re.search(rf"{day}: [1-9][\d,]* predictions of version 1 are in", said)
+    log = namespace.log(batch)
+    assert batch["status"]["phase"] == "Succeeded", log
+    assert re.search(rf"{day}: [1-9][\d,]* predictions of version 1 are in", log)
     command("make", "batch", f"DATE={day}", folder=laptop)
     stages = [stage["id"] for stage in graph["pipelines"]["batch"]["stages"]]
     shards = [name for name in stages if name.startswith("score-")]
-    there = entries(s3, batch, [f"batch/{name}" for name in ["rows", *shards]])
-    here = digests((laptop / "batch/dvc.lock").read_text())
-    assert len(there) == 1 + len(shards) > 2
-    assert there == {name: here[name] for name in there}
+    remote = entries(s3, batch, [f"batch/{name}" for name in ["rows", *shards]])
+    local = digests((laptop / "batch/dvc.lock").read_text())
+    assert len(remote) == 1 + len(shards) > 2
+    assert remote == {name: local[name] for name in remote}
 
 
 def test_a_failed_gate_fails_the_run(
@@ -123,21 +115,24 @@ def test_a_failed_gate_fails_the_run(
     namespace: Namespace,
     image: Image,
     mlflow: str,
+    loaded: Callable[[str], str],
+    tmp_path: Path,
 ) -> None:
-    """Under the id of the finished run: only what the new parameters concern runs again."""
+    """Run again under the id of the finished run: only the stages with new parameters run."""
     registered = versions(mlflow)
     assert registered == 1
-    params = checkout / "params.yaml"
-    text = params.read_text()
-    assert "roc_auc: {min: 0.70}" in text
-    params.write_text(text.replace("roc_auc: {min: 0.70}", "roc_auc: {min: 0.99}"))
-    namespace.install(checkout / "deploy/chart", graph, image(checkout, *PIPELINE), surroundings)
+    params = (checkout / "params.yaml").read_text()
+    assert "roc_auc: {min: 0.70}" in params
+    stricter = params.replace("roc_auc: {min: 0.70}", "roc_auc: {min: 0.99}")
+    (tmp_path / "params.yaml").write_text(stricter)
+    (tmp_path / "Dockerfile").write_text(f"FROM {loaded('pipeline')}\nCOPY params.yaml /app/\n")
+    namespace.install(checkout / "deploy/chart", graph, image(tmp_path), surroundings)
     failed = namespace.run("training", "-p", f"run-id={run['metadata']['uid']}")
-    said = namespace.log(failed)
+    log = namespace.log(failed)
     assert failed["status"]["phase"] == "Failed"
-    assert list(pods(failed).values()).count("Failed") == 1, said
-    assert "roc_auc" in said
-    assert "train: nothing changed, skipped" in said
+    assert list(pods(failed).values()).count("Failed") == 1, log
+    assert "roc_auc" in log
+    assert "train: nothing changed, skipped" in log
     assert not any(name.startswith("register") for name in pods(failed))
     assert versions(mlflow) == registered
 
@@ -148,7 +143,7 @@ COPY --chmod=755 mlops /usr/local/bin/mlops
 USER 65532:65532
 """
 
-# A stand-in for `mlops`: the stage's address says how it ends.
+# A stand-in for `mlops`: the stage's address selects how it ends.
 ENDS = """\
 #!/bin/sh
 echo "try of $2"
@@ -163,7 +158,7 @@ esac
 def ended(
     laptop: Path, namespace: Namespace, image: Image, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], dict[str, str]]:
-    """Run a pipeline of one stage that ends in a given way, twice at most; give its pods."""
+    """Run a pipeline of one stage that ends in the given way, with one retry; return its pods."""
     context = tmp_path_factory.mktemp("stub")
     (context / "Dockerfile").write_text(STUB)
     (context / "mlops").write_text(ENDS)
@@ -183,7 +178,7 @@ def ended(
 
 
 @pytest.mark.parametrize("how", ["killed", "hangs"])
-def test_a_stage_that_ended_badly_is_tried_again(
+def test_a_stage_that_is_killed_or_hangs_is_retried(
     ended: Callable[[str], dict[str, str]], how: str
 ) -> None:
     assert ended(how) == {f"{how}(0)": "Failed", f"{how}(1)": "Failed"}

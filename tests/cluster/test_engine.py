@@ -1,9 +1,7 @@
-"""The image of an engine's own part: Temporal's worker, and what keeps an engine's schedules."""
+"""The images of the engines: Temporal's worker, and the jobs that set an engine's schedules."""
 
 import importlib.util
 import json
-import os
-import shlex
 import socket
 import subprocess
 import threading
@@ -15,7 +13,17 @@ from typing import Any
 
 import pytest
 import yaml
-from kube import RELEASE, Namespace, Values, command, digests, nobodys, signed
+from kube import (
+    RELEASE,
+    Namespace,
+    Values,
+    command,
+    digests,
+    image_values,
+    load,
+    nobodys,
+    signed,
+)
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -26,7 +34,7 @@ Built = tuple[Path, Values]
 def engine(
     tool: str, render: Callable[..., Path], scenarios: dict[str, Any], git: Callable[..., str]
 ) -> Callable[[str], Built]:
-    """Make a repo with an engine, and its image, which is in the cluster; give both."""
+    """Render a repo with an engine, load the engine's image into the cluster and return both."""
 
     def make(name: str) -> Built:
         repo, repository = render(scenarios[f"{name}-classification"]), f"mlops-tests/{name}"
@@ -37,10 +45,10 @@ def engine(
         options = [f"IMAGE_PREFIX=localhost/{repository}", f"CONTAINER_TOOL={tool}"]
         command("make", "images", "TARGET=engine", *options, folder=repo)
         commit = git(repo, "rev-parse", "HEAD").strip()
-        image = {"repository": f"localhost/{repository}/engine", "tag": commit[:12]}
-        nobodys(":".join(image.values()), commit)
-        command(*shlex.split(os.environ["CLUSTER_LOAD_IMAGE"]), ":".join(image.values()))
-        return repo, image
+        name = f"localhost/{repository}/engine:{commit[:12]}"
+        nobodys(name, commit)
+        load(name)
+        return repo, image_values(name)["image"]
 
     return make
 
@@ -49,7 +57,7 @@ def engine(
 def temporal(
     cluster: str, need: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Any]]:
-    """Ask a Temporal server that pods reach, by its own program; `address` is the server's."""
+    """Run commands of Temporal's CLI on a server that pods can reach at the attribute `address`."""
     program = need("temporal")
     with socket.create_server((cluster, 0)) as free:
         port = str(free.getsockname()[1])
@@ -60,7 +68,7 @@ def temporal(
         return json.loads(command(program, *words, *server) or "null")
 
     ask.address = f"{cluster}:{port}"  # type: ignore[attr-defined]
-    # On the address of pods alone, its own parts would not reach each other.
+    # Listening only on the pods' address, the server's own parts would not reach each other.
     server = [program, "server", "start-dev", "--ip", "0.0.0.0", "--headless", "--port", port]
     with log.open("w") as file:
         process = subprocess.Popen(server, stdout=file, stderr=file)
@@ -77,29 +85,26 @@ def temporal(
         process.wait()
 
 
-def test_temporals_worker_runs_a_stage_and_its_job_keeps_the_schedules(
+def test_temporals_worker_runs_a_stage_and_its_job_sets_the_schedules(
     engine: Callable[[str], Built],
     temporal: Any,
     laptop: Path,
     namespace: Namespace,
     surroundings: Values,
     s3: str,
-    image: Callable[..., Values],
-    git: Callable[..., str],
-    tmp_path: Path,
+    loaded: Callable[[str], str],
 ) -> None:
-    git(laptop, "clone", "--quiet", str(laptop), str(tmp_path / "repo"))
-    stages = image(tmp_path / "repo", "-f", "docker/Dockerfile", "--target", "pipeline")
-    repo, its = engine("temporal")
+    stages = image_values(loaded("pipeline"))
+    repo, worker = engine("temporal")
     pipelines = json.loads((repo / "orchestration/pipelines.json").read_text())
-    own = {"image": its, "env": {"TEMPORAL_ADDRESS": temporal.address}}
-    given = {"engine": own, "suspend": ["training"]}
-    # The chart's hook is over when this returns.
-    namespace.install(repo / "deploy/chart", pipelines, stages, surroundings, given)
+    own = {"image": worker, "env": {"TEMPORAL_ADDRESS": temporal.address}}
+    values = {"engine": own, "suspend": ["training"]}
+    # The chart's hook has ended when this returns.
+    namespace.install(repo / "deploy/chart", pipelines, stages, surroundings, values)
     scope, paused = f"{RELEASE}.{namespace.name}", {}
     for name in ("batch", "training"):
-        known = temporal("schedule", "describe", "--schedule-id", f"{scope}.{name}")
-        paused[name] = known["schedule"]["state"].get("paused", False)
+        described = temporal("schedule", "describe", "--schedule-id", f"{scope}.{name}")
+        paused[name] = described["schedule"]["state"].get("paused", False)
     assert paused == {"batch": False, "training": True}
 
     ingest = pipelines["pipelines"]["training"]["stages"][0]
@@ -108,23 +113,23 @@ def test_temporals_worker_runs_a_stage_and_its_job_keeps_the_schedules(
     done = temporal(*run, "--workflow-id", "by-hand", "--input", json.dumps(graph))
     assert done["result"] == {"ingest": "done"}
     lock = f"{s3}/dvc/late-flights/runs/{namespace.name}/{done['runId']}/ingest.lock"
-    with urllib.request.urlopen(signed(lock)) as answer:
-        made = digests(answer.read().decode())
-    assert made
-    assert made.items() <= digests((laptop / "dvc.lock").read_text()).items()
+    with urllib.request.urlopen(signed(lock)) as response:
+        outs = digests(response.read().decode())
+    assert outs
+    assert outs.items() <= digests((laptop / "dvc.lock").read_text()).items()
 
     shell = ["exec", f"deploy/{RELEASE}-worker", "--", "sh", "-c"]
     assert namespace.kubectl(*shell, "id -u").strip() == "65532"
     with pytest.raises(AssertionError, match="Read-only file system"):
         namespace.kubectl(*shell, "touch /app/new")
-    for stranger in ("late_flights", "lightgbm", "pytest"):
-        with pytest.raises(AssertionError, match=f"No module named '{stranger}'"):
-            namespace.kubectl(*shell, f"python -c 'import {stranger}'")
+    for module in ("late_flights", "lightgbm", "pytest"):
+        with pytest.raises(AssertionError, match=f"No module named '{module}'"):
+            namespace.kubectl(*shell, f"python -c 'import {module}'")
 
 
 @pytest.fixture
 def kubeflow(cluster: str, root: Path) -> Iterator[Any]:
-    """A stand-in for Kubeflow's API that pods reach: that of the engine's own tests."""
+    """The stand-in for Kubeflow's API from the engine's own tests, reachable for pods."""
     file = root / "template/orchestration/kubeflow/test_kubeflow.py"
     spec = importlib.util.spec_from_file_location("test_kubeflow", file)
     assert spec
@@ -137,7 +142,7 @@ def kubeflow(cluster: str, root: Path) -> Iterator[Any]:
         server.shutdown()
 
 
-def test_a_job_keeps_kubeflows_recurring_runs(
+def test_a_job_sets_kubeflows_recurring_runs(
     engine: Callable[[str], Built],
     kubeflow: Any,
     cluster: str,
@@ -145,12 +150,12 @@ def test_a_job_keeps_kubeflows_recurring_runs(
     need: Callable[[str], str],
     tmp_path: Path,
 ) -> None:
-    repo, its = engine("kubeflow")
+    repo, image = engine("kubeflow")
 
     def job(endpoint: str) -> Values:
-        """The Job of the chart, once it has ended."""
+        """Recreate the chart's Job and return its manifest."""
         env = {"KF_PIPELINES_ENDPOINT": endpoint}
-        release = {"image": its, "engine": {"image": its, "env": env}, "suspend": ["training"]}
+        release = {"image": image, "engine": {"image": image, "env": env}, "suspend": ["training"]}
         values = tmp_path / "values.json"
         values.write_text(json.dumps(release))
         words = [need("helm"), "template", RELEASE, str(repo / "deploy/chart")]
@@ -158,26 +163,26 @@ def test_a_job_keeps_kubeflows_recurring_runs(
         words += ["--show-only", "templates/kubeflow/schedules.yaml"]
         words += ["--values", str(repo / "orchestration/pipelines.json"), "--values", str(values)]
         objects = {each["kind"]: each for each in yaml.safe_load_all(command(*words))}
-        made: Values = objects["Job"]
-        made["spec"]["backoffLimit"] = 0
+        manifest: Values = objects["Job"]
+        manifest["spec"]["backoffLimit"] = 0
         namespace.kubectl("apply", "-f", "-", stdin=json.dumps(objects["ServiceAccount"]))
-        namespace.kubectl("delete", "job", made["metadata"]["name"], "--ignore-not-found")
-        namespace.kubectl("create", "-f", "-", stdin=json.dumps(made))
-        return made
+        namespace.kubectl("delete", "job", manifest["metadata"]["name"], "--ignore-not-found")
+        namespace.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
+        return manifest
 
-    nobody = job(f"http://{cluster}:9")
-    name = f"job/{nobody['metadata']['name']}"
+    unreachable = job(f"http://{cluster}:9")
+    name = f"job/{unreachable['metadata']['name']}"
     namespace.kubectl("wait", name, "--for=condition=Failed", "--timeout=120s")
     [line] = namespace.kubectl("logs", name).splitlines()
     assert f"no answer from Kubeflow's API at http://{cluster}:9: " in line
 
-    [container] = nobody["spec"]["template"]["spec"]["containers"]
+    [container] = unreachable["spec"]["template"]["spec"]["containers"]
     env = {each["name"]: each.get("value") for each in container["env"]}
     for pipeline, version in json.loads(env["MLOPS_VERSIONS"]).items():
-        known = {"pipeline_id": pipeline, "display_name": f"{RELEASE}-{pipeline}"}
-        kubeflow.kept["pipelines"][pipeline] = known
-        known = {"pipeline_version_id": version, "display_name": version}
-        kubeflow.kept["versions"][version] = known
+        entry = {"pipeline_id": pipeline, "display_name": f"{RELEASE}-{pipeline}"}
+        kubeflow.kept["pipelines"][pipeline] = entry
+        entry = {"pipeline_version_id": version, "display_name": version}
+        kubeflow.kept["versions"][version] = entry
     job(f"http://{cluster}:{kubeflow.server_port}")
     namespace.kubectl("wait", name, "--for=condition=Complete", "--timeout=120s")
     runs = kubeflow.kept["recurringruns"].values()

@@ -1,4 +1,4 @@
-"""Argo CD in the cluster follows a generated repo: what is committed runs, and nothing else."""
+"""Argo CD in the cluster follows a generated repo and runs the commits, nothing else."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from kube import command
+from kube import command, image_values
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -22,14 +22,14 @@ Values = dict[str, Any]
 
 ENVIRONMENTS = ("staging", "prod")
 SECONDS = 300
-"""How long a commit may take to run; on an idle machine it takes a few."""
+"""Timeout for a commit to be running; on an idle machine, it takes a few seconds."""
 
 SMALL = {
     "replicas": 1,
     "maxReplicas": 1,
     "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}},
 }
-"""A service that a node of two cores has room for, twice."""
+"""Values of a service small enough to fit twice on a node with two cores."""
 
 ROW = {"origin": "JFK", "dest": "SFO", "carrier": "B6", "distance": 2586, "hour": 17, "weekday": 4}
 
@@ -49,9 +49,6 @@ metadata: {{name: stray}}
 """
 
 
-Image = Callable[..., Values]
-
-
 @dataclass(frozen=True)
 class Followed:
     """A generated repo that Argo CD follows."""
@@ -61,7 +58,7 @@ class Followed:
     git: Callable[..., str]
 
     def commit(self, files: Values) -> None:
-        """Commit these files' contents; None deletes one."""
+        """Write the contents of some files and commit them; None deletes a file."""
         for path, content in files.items():
             file = self.repo / path
             if content is None:
@@ -72,12 +69,12 @@ class Followed:
         self.git(self.repo, "commit", "--quiet", "--message", f"Change {', '.join(files)}")
 
     def kubectl(self, env: str, *words: str, stdin: str | None = None) -> Any:
-        """What kubectl says of an environment, as JSON."""
+        """Run kubectl in an environment's namespace and return its parsed JSON output."""
         namespace = f"{self.name}-{env}"
         return json.loads(command("kubectl", "-n", namespace, *words, "-o", "json", stdin=stdin))
 
     def application(self, env: str) -> Values:
-        """The Application of an environment, asked to look at git again."""
+        """Refresh the Application of an environment and return its status."""
         name = f"applications/{self.name}-{env}"
         refresh = "argocd.argoproj.io/refresh=normal"
         words = ["-n", "argocd", "annotate", "--overwrite", name, refresh, "-o", "json"]
@@ -85,7 +82,7 @@ class Followed:
         return status
 
     def until(self, env: str, reached: Callable[[Values], bool]) -> Values:
-        """Wait until an Application is as it should be; give its status."""
+        """Wait until an Application's status fulfills a condition, and return the status."""
         status: Values = {}
         for _ in range(SECONDS):
             status = self.application(env)
@@ -93,10 +90,10 @@ class Followed:
                 return status
             time.sleep(1)
         pods = command("kubectl", "-n", f"{self.name}-{env}", "describe", "pods")
-        pytest.fail(f"{env} is not as it should be: {json.dumps(status, indent=1)}\n{pods}")
+        pytest.fail(f"{env} did not reach its state: {json.dumps(status, indent=1)}\n{pods}")
 
     def settled(self, env: str) -> Values:
-        """Wait until the latest commit is what runs, and is healthy."""
+        """Wait until the latest commit is synced and healthy, and return the status."""
         head = self.git(self.repo, "rev-parse", "HEAD").strip()
 
         def reached(status: Values) -> bool:
@@ -113,7 +110,7 @@ def _running(status: Values) -> bool:
 
 @pytest.fixture(scope="module")
 def argo_cd(cluster: str) -> str:
-    """The address by which Argo CD reaches this machine; skips where there is no Argo CD."""
+    """Address at which Argo CD reaches this machine; without Argo CD, the test is skipped."""
     kinds = ["kubectl", "get", "crd/applicationsets.argoproj.io", "--request-timeout=10s"]
     done = subprocess.run(kinds, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -123,12 +120,12 @@ def argo_cd(cluster: str) -> str:
 
 @pytest.fixture(scope="module")
 def served(argo_cd: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """A folder whose repos a git daemon serves, and the URL of the folder."""
+    """A folder with repos served by a git daemon, and the folder's URL."""
     folder = tmp_path_factory.mktemp("served")
     with socket.create_server((argo_cd, 0)) as free:
         port = free.getsockname()[1]
-    where = [f"--listen={argo_cd}", f"--port={port}", f"--base-path={folder}"]
-    daemon = ["git", "daemon", "--export-all", "--reuseaddr", *where, str(folder)]
+    options = [f"--listen={argo_cd}", f"--port={port}", f"--base-path={folder}"]
+    daemon = ["git", "daemon", "--export-all", "--reuseaddr", *options, str(folder)]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(daemon, stdout=log, stderr=log, start_new_session=True)
         yield folder, f"git://{argo_cd}:{port}"
@@ -143,7 +140,7 @@ def followed(
     scenarios: dict[str, Any],
     git: Callable[..., str],
 ) -> Iterator[Followed]:
-    """A repo that nothing was released of yet, with what Argo CD has of it."""
+    """A repo without a release yet, with its Argo CD objects applied."""
     folder, url = served
     name = f"mlops-tests-{uuid.uuid4().hex[:8]}"
     answers = {"project_slug": name, "repo_url": f"{url}/{name}"}
@@ -152,7 +149,7 @@ def followed(
     git(repo, "add", "--all")
     git(repo, "commit", "--quiet", "--message", "Start")
     command("kubectl", "apply", "-n", "argocd", "-f", "deploy/argocd/", folder=repo)
-    for env in ENVIRONMENTS:  # Of several names at once, kubectl waits for none.
+    for env in ENVIRONMENTS:  # kubectl does not wait for several names at once
         created = ["kubectl", "wait", "-n", "argocd", "--for=create", "--timeout=300s"]
         command(*created, f"applications/{name}-{env}")
     yield Followed(name, repo, git)
@@ -161,7 +158,7 @@ def followed(
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_with_nothing_released_all_is_healthy_and_nothing_serves(
+def test_without_a_release_an_environment_is_healthy_and_serves_nothing(
     followed: Followed, env: str
 ) -> None:
     status = followed.settled(env)
@@ -171,7 +168,7 @@ def test_with_nothing_released_all_is_healthy_and_nothing_serves(
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_what_somebody_changes_by_hand_is_set_back(followed: Followed, env: str) -> None:
+def test_manual_changes_are_reverted(followed: Followed, env: str) -> None:
     followed.settled(env)
     role = f"role/{followed.name}-pipeline"
     before = followed.kubectl(env, "get", role)["rules"]
@@ -180,8 +177,8 @@ def test_what_somebody_changes_by_hand_is_set_back(followed: Followed, env: str)
     followed.until(env, lambda _: followed.kubectl(env, "get", role)["rules"] == before)
 
 
-def test_what_the_project_does_not_allow_is_refused(followed: Followed) -> None:
-    """And the commit that mends it is not kept waiting until the retries are over."""
+def test_objects_that_the_project_does_not_allow_are_refused(followed: Followed) -> None:
+    """A commit that removes them is synced without waiting for the retries to end."""
     stray = "deploy/chart/templates/stray.yaml"
     followed.commit({stray: STRAY.format(name=followed.name)})
 
@@ -189,10 +186,10 @@ def test_what_the_project_does_not_allow_is_refused(followed: Followed) -> None:
         return "is not permitted in project" in status.get("operationState", {}).get("message", "")
 
     for env in ENVIRONMENTS:
-        said = followed.until(env, refused)["operationState"]["message"]
-        assert "ClusterRole is not permitted" in said
-        assert ":Secret is not permitted" in said
-        assert "namespace default is not permitted" in said
+        message = followed.until(env, refused)["operationState"]["message"]
+        assert "ClusterRole is not permitted" in message
+        assert ":Secret is not permitted" in message
+        assert "namespace default is not permitted" in message
     kinds = ["kubectl", "get", "clusterrole", "--ignore-not-found", f"{followed.name}-stray"]
     assert command(*kinds) == ""
     assert command("kubectl", "get", "serviceaccount", "--ignore-not-found", "stray") == ""
@@ -203,20 +200,20 @@ def test_what_the_project_does_not_allow_is_refused(followed: Followed) -> None:
 
 @pytest.fixture
 def mlops(followed: Followed, laptop: Path, mlflow: str) -> Callable[..., None]:
-    """Run a verb of a release in the repo, and merge what it proposes."""
+    """Run a release command in the repo and merge the branch that it creates."""
 
-    def run(env: str, verb: str, *words: str) -> None:
+    def run(env: str, name: str, *words: str) -> None:
         tool = ["env", f"MLFLOW_TRACKING_URI={mlflow}", str(laptop / ".venv/bin/mlops")]
-        command(*tool, verb, *words, folder=followed.repo)
+        command(*tool, name, *words, folder=followed.repo)
         followed.git(followed.repo, "merge", "--quiet", f"release-{env}")
 
     return run
 
 
-def test_a_stage_comes_with_its_release_and_goes_with_its_rollback(
+def test_a_release_adds_a_stage_and_its_rollback_removes_it(
     followed: Followed, mlops: Callable[..., None], tmp_path: Path
 ) -> None:
-    """What is merged and not released changes no workflow."""
+    """Changes that are merged, but not released, affect no workflow."""
     followed.commit({f"deploy/envs/{env}/values.yaml": {"suspend": True} for env in ENVIRONMENTS})
     images, graph = tmp_path / "images.json", "orchestration/pipelines.json"
 
@@ -226,8 +223,8 @@ def test_a_stage_comes_with_its_release_and_goes_with_its_rollback(
 
     def workflow(env: str) -> tuple[set[str], str]:
         followed.settled(env)
-        found = followed.kubectl(env, "get", f"workflowtemplate/{followed.name}-training")
-        stages = [each for each in found["spec"]["templates"] if "container" in each]
+        template = followed.kubectl(env, "get", f"workflowtemplate/{followed.name}-training")
+        stages = [each for each in template["spec"]["templates"] if "container" in each]
         [image] = {each["container"]["image"] for each in stages}
         return {each["name"] for each in stages}, image[-1]
 
@@ -253,7 +250,7 @@ def test_a_stage_comes_with_its_release_and_goes_with_its_rollback(
 def versions(
     laptop: Path, mlflow: str, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Values, Values]:
-    """Two registered versions of a model, as a release names them; the second has few rounds."""
+    """Two registered versions of a model, as release values; the second has fewer rounds."""
     repo = tmp_path_factory.mktemp("versions") / "repo"
     shutil.copytree(laptop, repo, symlinks=True, ignore=shutil.ignore_patterns(".venv"))
     path = f"PATH={laptop}/.venv/bin:{os.environ['PATH']}"
@@ -269,8 +266,8 @@ def versions(
 
     def register() -> Values:
         command(*stage, "register", folder=repo)
-        told = json.loads((repo / "reports/registered.json").read_text())
-        return {"version": str(told["version"]), "digest": told["model_digest"]}
+        registered = json.loads((repo / "reports/registered.json").read_text())
+        return {"version": str(registered["version"]), "digest": registered["model_digest"]}
 
     first = register()
     params = repo / "params.yaml"
@@ -282,46 +279,43 @@ def versions(
     return first, second
 
 
-@pytest.fixture(scope="module")
-def serve(laptop: Path, image: Image) -> Values:
-    """The image of the service, as a release names it."""
-    built = image(laptop, "-f", "docker/Dockerfile", "--target", "serve", name="serve")
-    found: Values = built["image"]
-    return found
-
-
 def answers(followed: Followed, env: str) -> Values:
-    """The model that answers in an environment."""
+    """Return the version and digest of the model that serves an environment."""
     service = f"services/{followed.name}-serve:http"
     path = f"/api/v1/namespaces/{followed.name}-{env}/{service}/proxy/v1/predict"
     body = json.dumps({"rows": [ROW]})
-    model: Values = json.loads(command("kubectl", "create", "--raw", path, "-f", "-", stdin=body))
-    return {key: model["model"][key] for key in ("version", "digest")}
+    reply: Values = json.loads(command("kubectl", "create", "--raw", path, "-f", "-", stdin=body))
+    return {key: reply["model"][key] for key in ("version", "digest")}
 
 
 @pytest.fixture(scope="module")
 def promoted(
-    followed: Followed, mlflow: str, serve: Values, versions: tuple[Values, Values]
+    followed: Followed,
+    mlflow: str,
+    loaded: Callable[[str], str],
+    versions: tuple[Values, Values],
 ) -> Followed:
     """The repo with the first version in both environments."""
     for env in ENVIRONMENTS:
         values = {"env": {"MLFLOW_TRACKING_URI": mlflow}, "serving": SMALL}
         followed.commit({f"deploy/envs/{env}/values.yaml": values})
         followed.settled(env)
-        release = {"serving": {"image": serve, "model": versions[0]}}
+        release = {"serving": image_values(loaded("serve")) | {"model": versions[0]}}
         followed.commit({f"deploy/envs/{env}/release.yaml": release})
     return followed
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_a_promotion_is_a_commit(
+def test_a_commit_promotes_a_version(
     promoted: Followed, versions: tuple[Values, Values], env: str
 ) -> None:
     promoted.settled(env)
     assert answers(promoted, env) == versions[0]
 
 
-def test_a_rollback_is_a_commit(promoted: Followed, versions: tuple[Values, Values]) -> None:
+def test_reverting_a_commit_rolls_a_version_back(
+    promoted: Followed, versions: tuple[Values, Values]
+) -> None:
     file = "deploy/envs/prod/release.yaml"
     release = yaml.safe_load((promoted.repo / file).read_text())
     release["serving"]["model"] = versions[1]
@@ -334,10 +328,10 @@ def test_a_rollback_is_a_commit(promoted: Followed, versions: tuple[Values, Valu
     assert answers(promoted, "prod") == versions[0]
 
 
-def test_a_release_that_cannot_start_replaces_nothing_and_is_rolled_back(
+def test_a_release_that_cannot_start_replaces_nothing_and_can_be_rolled_back(
     promoted: Followed, versions: tuple[Values, Values]
 ) -> None:
-    """No sync waits for its health, or the rollback would wait with it."""
+    """A sync must not wait for the release to become healthy: the rollback would wait as well."""
     file = "deploy/envs/prod/release.yaml"
     release = yaml.safe_load((promoted.repo / file).read_text())
     release["serving"]["model"] = versions[1] | {"digest": "0" * 64}

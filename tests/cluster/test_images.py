@@ -1,9 +1,8 @@
-"""The images of a generated repo as pods: nobody, on a root that cannot be written to."""
+"""The images of a generated repo as pods, without root and with a read-only root filesystem."""
 
 import hashlib
 import json
 import os
-import shlex
 import socket
 import subprocess
 import urllib.error
@@ -13,15 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kube import Namespace, Values, command, nobodys, wait
+from kube import SECRET, TARGETS, Namespace, Values, command, nobodys, wait
 from playwright.sync_api import expect, sync_playwright
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
-TARGETS = ("dashboard", "notebook", "pipeline", "serve")
-SECRET = "hunter2-of-the-index"
-
-# What the service answers, by the laptop's libraries.
+# Prints a request and the service's response, computed with the laptop's libraries.
 ANSWER = """
 import json, sys
 from fastapi.testclient import TestClient
@@ -41,35 +37,12 @@ print(book.cells[0].outputs[0].text)
 """
 
 Pod = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def checkout(
-    laptop: Path, git: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """The repo's commit, as CI would build its images."""
-    clone = tmp_path_factory.mktemp("checkout") / "repo"
-    git(laptop, "clone", "--quiet", str(laptop), str(clone))
-    git(clone, "remote", "set-url", "origin", f"https://ci:{SECRET}@example.com/late-flights.git")
-    return clone
-
-
-@pytest.fixture(scope="module")
-def images(checkout: Path, tool: str, git: Callable[..., str]) -> dict[str, str]:
-    """All that `make images` builds, by target; they are in the cluster."""
-    prefix = "localhost/mlops-tests"
-    options = [f"IMAGE_PREFIX={prefix}", f"CONTAINER_TOOL={tool}"]
-    options += [f"BUILD_OPTIONS=--build-arg TOKEN={SECRET}"]
-    command("make", "images", *options, folder=checkout)
-    tag = git(checkout, "rev-parse", "HEAD")[:12]
-    names = {target: f"{prefix}/{target}:{tag}" for target in TARGETS}
-    command(*shlex.split(os.environ["CLUSTER_LOAD_IMAGE"]), *names.values())
-    return names
+Loaded = Callable[[str], str]
 
 
 @pytest.fixture(scope="module")
 def model(laptop: Path, mlflow: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The laptop's model is registered; a folder that holds it, fetched as a pod does."""
+    """Register the laptop's model and return a folder with it, fetched as in a pod."""
     folder = tmp_path_factory.mktemp("model") / "current"
     env = os.environ | {"MLFLOW_TRACKING_URI": mlflow}
     for words in (["register"], ["production", "--to", str(folder)]):
@@ -79,13 +52,13 @@ def model(laptop: Path, mlflow: str, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def pod(namespace: Namespace, mlflow: str) -> Iterator[Pod]:
-    """Start a pod and wait until it is ready; give its address."""
+    """Start a pod, wait until it is ready and return its address."""
     names = []
 
     def run(name: str, *containers: Values, init: Values | None = None, ready: bool = True) -> str:
         names.append(name)
-        made = manifest(name, [*containers], [init] if init else [], mlflow)
-        namespace.kubectl("create", "-f", "-", stdin=json.dumps(made))
+        definition = manifest(name, [*containers], [init] if init else [], mlflow)
+        namespace.kubectl("create", "-f", "-", stdin=json.dumps(definition))
         if not ready:
             return ""
         wait = ["wait", f"pod/{name}", "--for=condition=Ready", "--timeout=180s"]
@@ -101,7 +74,7 @@ def pod(namespace: Namespace, mlflow: str) -> Iterator[Pod]:
 
 
 def manifest(name: str, containers: list[Values], init: list[Values], mlflow: str) -> Values:
-    """A pod under the restricted standard, without a user of its own: the images have one."""
+    """Return a pod that meets the restricted standard; its user is set by the images alone."""
     mounts = [{"name": "tmp", "mountPath": "/tmp"}, {"name": "model", "mountPath": "/model"}]
     rights = {
         "allowPrivilegeEscalation": False,
@@ -111,8 +84,8 @@ def manifest(name: str, containers: list[Values], init: list[Values], mlflow: st
     env = [{"name": "MLFLOW_TRACKING_URI", "value": mlflow}]
     for each in containers + init:
         each.setdefault("name", name)
-        given = [{"name": key, "value": value} for key, value in each.get("env", {}).items()]
-        each |= {"env": env + given, "volumeMounts": mounts}
+        own = [{"name": key, "value": value} for key, value in each.get("env", {}).items()]
+        each |= {"env": env + own, "volumeMounts": mounts}
         each.setdefault("securityContext", rights)
     spec = {
         "restartPolicy": "Never",
@@ -129,30 +102,30 @@ def probe(path: str, port: int) -> Values:
 
 
 def fetch(image: str, **env: str) -> Values:
-    """The init container of a service."""
+    """Return the init container of a service."""
     args = ["production", "--to", "/model/current"]
     return {"name": "fetch", "image": image, "args": args, "env": env}
 
 
 def ask(url: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data)) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(urllib.request.Request(url, data)) as response:
+        return json.load(response)
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_an_image_is_nobodys_and_says_what_it_is_of(
+def test_an_image_runs_as_nobody_and_is_labeled(
     images: dict[str, str], checkout: Path, git: Callable[..., str], target: str
 ) -> None:
     text = nobodys(images[target], git(checkout, "rev-parse", "HEAD").strip())
     assert '"org.opencontainers.image.source": "https://example.com/late-flights.git"' in text
-    # Neither an argument that nobody asked for, nor the password in the remote's address.
+    # Neither unused build arguments nor the password of the remote's URL are in the image.
     assert SECRET not in text
     assert "UV_DEFAULT_INDEX" not in text
 
 
-def test_the_service_answers_as_on_the_laptop(
-    images: dict[str, str], laptop: Path, model: Path, pod: Pod, namespace: Namespace
+def test_the_service_responds_as_on_the_laptop(
+    loaded: Loaded, laptop: Path, model: Path, pod: Pod, namespace: Namespace
 ) -> None:
     about = json.loads((model / "about.json").read_text())
     release = {
@@ -160,12 +133,12 @@ def test_the_service_answers_as_on_the_laptop(
         "MLOPS_MODEL_DIGEST": about["model_digest"],
     }
     serve = {
-        "image": images["serve"],
+        "image": loaded("serve"),
         "args": ["serve", "--port", "8000"],
         "env": {"MLOPS_MODEL": "/model/current", **release},
         "readinessProbe": probe("/readyz", 8000),
     }
-    address = pod("serve", serve, init=fetch(images["serve"], **release))
+    address = pod("serve", serve, init=fetch(loaded("serve"), **release))
     python = str(laptop / ".venv/bin/python")
     local = subprocess.run(
         [python, "-c", ANSWER],
@@ -187,26 +160,26 @@ def test_the_service_answers_as_on_the_laptop(
 
 
 def test_the_init_container_refuses_another_digest(
-    images: dict[str, str], model: Path, pod: Pod, namespace: Namespace
+    loaded: Loaded, model: Path, pod: Pod, namespace: Namespace
 ) -> None:
-    wrong = fetch(images["serve"], MLOPS_MODEL_DIGEST="0" * 64)
-    serve = {"image": images["serve"], "args": ["serve"]}
+    wrong = fetch(loaded("serve"), MLOPS_MODEL_DIGEST="0" * 64)
+    serve = {"image": loaded("serve"), "args": ["serve"]}
     pod("refused", serve, init=wrong, ready=False)
     namespace.kubectl("wait", "pod/refused", "--for=jsonpath={.status.phase}=Failed")
-    assert f"and not {'0' * 64}" in namespace.kubectl("logs", "refused", "-c", "fetch")
+    assert f", not {'0' * 64}" in namespace.kubectl("logs", "refused", "-c", "fetch")
 
 
-def test_root_is_refused(images: dict[str, str], pod: Pod) -> None:
-    root = {"image": images["serve"], "securityContext": {"runAsUser": 0}}
+def test_root_is_refused(loaded: Loaded, pod: Pod) -> None:
+    root = {"image": loaded("serve"), "securityContext": {"runAsUser": 0}}
     with pytest.raises(AssertionError, match="violates PodSecurity"):
         pod("root", root, ready=False)
 
 
 def test_the_dashboard_shows_and_explains_the_model(
-    images: dict[str, str], model: Path, pod: Pod, need: Callable[[str], str]
+    loaded: Loaded, model: Path, pod: Pod, need: Callable[[str], str]
 ) -> None:
     dashboard = {
-        "image": images["dashboard"],
+        "image": loaded("dashboard"),
         "args": ["dashboard", "--port", "8501"],
         "readinessProbe": probe("/_stcore/health", 8501),
     }
@@ -222,18 +195,18 @@ def test_the_dashboard_shows_and_explains_the_model(
         browser.close()
 
 
-def test_notebooks_run_behind_a_platform_and_alone(
-    images: dict[str, str], pod: Pod, namespace: Namespace
+def test_notebooks_run_behind_a_platform_and_standalone(
+    loaded: Loaded, pod: Pod, namespace: Namespace
 ) -> None:
     prefix = "/notebook/team/explore"
     kubeflow = {
-        "image": images["notebook"],
+        "image": loaded("notebook"),
         "env": {"NB_PREFIX": prefix},
         "readinessProbe": probe(f"{prefix}/api", 8888),
     }
     alone = {
         "name": "alone",
-        "image": images["notebook"],
+        "image": loaded("notebook"),
         "args": ["jupyter", "lab", "--port=8889"],
         "readinessProbe": probe("/api", 8889),
     }
@@ -242,15 +215,15 @@ def test_notebooks_run_behind_a_platform_and_alone(
     assert ask(f"http://{address}:8888{prefix}/{inside}")["writable"]
     with pytest.raises(urllib.error.HTTPError, match="403"):
         ask(f"http://{address}:8889/{inside}")
-    said = namespace.kubectl("exec", "notebook", "-c", "notebook", "--", "python", "-c", CELL)
-    assert int(said) > 0
+    output = namespace.kubectl("exec", "notebook", "-c", "notebook", "--", "python", "-c", CELL)
+    assert int(output) > 0
     hub = ["exec", "notebook", "-c", "notebook", "--", "jupyterhub-singleuser", "--version"]
     assert namespace.kubectl(*hub).startswith("5.")
 
 
 @pytest.fixture
 def registry(need: Callable[[str], str], tmp_path: Path) -> Iterator[str]:
-    """The address of a registry without TLS."""
+    """Address of an image registry without TLS."""
     program = need("docker-registry")
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -267,7 +240,7 @@ def registry(need: Callable[[str], str], tmp_path: Path) -> Iterator[str]:
         process.wait()
 
 
-def test_what_is_pushed_is_what_the_registry_has_and_what_is_released(
+def test_the_pushed_digest_is_in_the_registry_and_in_the_release(
     images: dict[str, str],
     laptop: Path,
     tool: str,
@@ -292,30 +265,30 @@ def test_what_is_pushed_is_what_the_registry_has_and_what_is_released(
         command("buildah", "rmi", f"{prefix}/serve:{tag}")
     accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
     manifest = f"http://{registry}/v2/team/late-flights/serve/manifests/{tag}"
-    with urllib.request.urlopen(urllib.request.Request(manifest, headers=accept)) as answer:
-        digest = f"sha256:{hashlib.sha256(answer.read()).hexdigest()}"
+    with urllib.request.urlopen(urllib.request.Request(manifest, headers=accept)) as response:
+        digest = f"sha256:{hashlib.sha256(response.read()).hexdigest()}"
     pushed = json.loads((repo / "images.json").read_text())
     assert pushed == {"serve": f"{prefix}/serve@{digest}"}
     promote = ["promote", "TO=staging", "IMAGES=images.json", f"MLFLOW_TRACKING_URI={mlflow}"]
     command("make", *promote, folder=repo)
-    released = git(server, "show", "release-staging:deploy/envs/staging/release.yaml")
-    assert digest in released
-    assert f"{prefix}/serve\n" in released
+    release_file = git(server, "show", "release-staging:deploy/envs/staging/release.yaml")
+    assert digest in release_file
+    assert f"{prefix}/serve\n" in release_file
 
 
 @pytest.mark.parametrize(
-    ("index", "said"),
+    ("index", "error"),
     [
-        (f"https://user:{SECRET}@example.com/simple", "UV_DEFAULT_INDEX holds a password"),
+        (f"https://user:{SECRET}@example.com/simple", "UV_DEFAULT_INDEX contains a password"),
         ("http://127.0.0.1:9/simple", "http://127.0.0.1:9/simple"),
     ],
     ids=["a password is refused", "another index is asked"],
 )
-def test_the_index_is_the_one_that_is_set(
-    images: dict[str, str], checkout: Path, tool: str, index: str, said: str
+def test_a_custom_package_index_is_used_unless_it_contains_a_password(
+    images: dict[str, str], checkout: Path, tool: str, index: str, error: str
 ) -> None:
     options = ["TARGET=serve", "IMAGE_PREFIX=localhost/mlops-tests/refused"]
     options += [f"CONTAINER_TOOL={tool}", f"BUILD_OPTIONS=--build-arg UV_DEFAULT_INDEX={index}"]
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises(AssertionError, match=error):
         command("make", "images", *options, folder=checkout)
     assert "tests/refused" not in command("buildah", "images")

@@ -1,4 +1,4 @@
-"""Which answers are accepted and which refused, what is derived from them, and who is asked."""
+"""Validation of answers, the values derived from them, and the questions that are asked."""
 
 import ast
 import json
@@ -179,7 +179,7 @@ NAMES = [
 # Distributions whose import name is not their own.
 IMPORTED_AS = {"scikit_learn": "sklearn", "pyyaml": "yaml", "mlflow_skinny": "mlflow"}
 
-# What YAML 1.1, and so Kubernetes, takes for something else than a word.
+# Words that YAML 1.1, and therefore Kubernetes, does not read as strings.
 YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 
@@ -190,7 +190,7 @@ def resolve(
     tmp_path_factory: pytest.TempPathFactory,
     render: Callable[..., Path],
 ) -> Resolve:
-    """Give all answers that follow from some, by a template that holds the questions alone."""
+    """Return all answers that follow from some, using a template of the questions alone."""
     source = tmp_path_factory.mktemp("questions")
     (source / "template").mkdir()
     (source / "copier.yml").write_text((root / "copier.yml").read_text())
@@ -206,17 +206,17 @@ def resolve(
 
 @pytest.fixture(scope="module")
 def reserved(resolve: Resolve) -> set[str]:
-    """The words that can be no package."""
+    """Names that a package cannot have."""
     return set(resolve()["reserved_names"].split())
 
 
 @pytest.mark.parametrize(("question", "answer"), GOOD)
-def test_good_answers_are_taken_as_they_are(resolve: Resolve, question: str, answer: str) -> None:
+def test_valid_answers_are_kept_unchanged(resolve: Resolve, question: str, answer: str) -> None:
     assert resolve(**{question: answer})[question] == answer
 
 
 @pytest.mark.parametrize(("question", "answer"), BAD)
-def test_bad_answers_are_refused_and_told_what_to_type(
+def test_invalid_answers_are_refused_with_a_hint(
     resolve: Resolve, question: str, answer: str
 ) -> None:
     with pytest.raises(ValueError, match=f"question '{question}': .*[Tt]ype ") as refusal:
@@ -226,7 +226,7 @@ def test_bad_answers_are_refused_and_told_what_to_type(
 
 
 @pytest.mark.parametrize("question", ["model_type", "orchestrator"])
-def test_unknown_choices_are_refused_and_told_the_known(
+def test_unknown_choices_are_refused_with_the_known_ones(
     resolve: Resolve, questions: dict[str, Any], question: str
 ) -> None:
     with pytest.raises(ValueError, match=question) as refusal:
@@ -236,14 +236,14 @@ def test_unknown_choices_are_refused_and_told_the_known(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_derived_names_hold_and_pass_their_own_validators(resolve: Resolve, name: str) -> None:
+def test_derived_names_are_valid_and_pass_their_own_validators(resolve: Resolve, name: str) -> None:
     derived = resolve(project_name=name)
     slug, package = derived["project_slug"], derived["package_name"]
     assert re.fullmatch(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", slug, re.ASCII)
     assert package == slug.replace("-", "_")
     assert package.isidentifier()
-    taken = {*keyword.kwlist, *keyword.softkwlist, *sys.stdlib_module_names, "mlops", "pandas"}
-    assert package not in taken
+    invalid = {*keyword.kwlist, *keyword.softkwlist, *sys.stdlib_module_names, "mlops", "pandas"}
+    assert package not in invalid
     for word in (slug, package):
         assert yaml.safe_load(word) == word
     again = resolve(project_name=name, project_slug=slug, package_name=package)
@@ -260,14 +260,16 @@ def test_derived_names_hold_and_pass_their_own_validators(resolve: Resolve, name
         ({"team": "me@example.com"}, "https://github.com/my-org/late-flights.git"),
     ],
 )
-def test_the_repos_address_is_guessed(resolve: Resolve, answers: dict[str, str], url: str) -> None:
+def test_the_repos_url_is_derived_from_other_answers(
+    resolve: Resolve, answers: dict[str, str], url: str
+) -> None:
     assert resolve(**answers)["repo_url"] == url
 
 
-def test_a_name_with_nothing_to_derive_from_gives_a_plain_slug(resolve: Resolve) -> None:
+def test_a_name_without_latin_letters_gets_a_slug_without_repeated_words(resolve: Resolve) -> None:
     slug = resolve(project_name="日本")["project_slug"]
     parts = slug.split("-")
-    assert len(parts) == len(set(parts)), f"{slug} says the same twice"
+    assert len(parts) == len(set(parts)), f"{slug} repeats a word"
 
 
 def test_reserved_names_cover_python(reserved: set[str]) -> None:
@@ -276,30 +278,30 @@ def test_reserved_names_cover_python(reserved: set[str]) -> None:
     assert modules | words | {"mlops"} <= reserved
 
 
-def test_reserved_names_cover_the_words_of_yaml(reserved: set[str]) -> None:
+def test_reserved_names_cover_yaml_keywords(reserved: set[str]) -> None:
     assert not YAML_WORDS - reserved
 
 
-def test_reserved_names_cover_what_the_repo_depends_on(reserved: set[str], tree: Path) -> None:
+def test_reserved_names_cover_the_repos_dependencies(reserved: set[str], tree: Path) -> None:
     project = tomllib.loads((tree / "pyproject.toml").read_text())
-    wanted = [
+    requirements = [
         *project["project"]["dependencies"],
         *(
             line
             for group in project["dependency-groups"].values()
             for line in group
-            if isinstance(line, str)  # and not the name of another group
+            if isinstance(line, str)  # otherwise, the line includes another group
         ),
         *project["build-system"]["requires"],
     ]
-    names = {re.split(r"[^\w.-]", line.lower())[0] for line in wanted}
-    # A package called as a distribution would depend on itself.
-    taken = {re.sub(r"[.-]", "_", name) for name in names}
-    missing = (taken | {IMPORTED_AS.get(name, name) for name in taken}) - reserved
+    names = {re.split(r"[^\w.-]", line.lower())[0] for line in requirements}
+    # A package with the name of a dependency would depend on itself.
+    modules = {re.sub(r"[.-]", "_", name) for name in names}
+    missing = (modules | {IMPORTED_AS.get(name, name) for name in modules}) - reserved
     assert not missing
 
 
-def test_reserved_names_cover_what_the_repo_imports(reserved: set[str], tree: Path) -> None:
+def test_reserved_names_cover_the_repos_imports(reserved: set[str], tree: Path) -> None:
     own = {path.name for path in (tree / "src").iterdir()} | {"__future__"}
     imported = set()
     for path in tree.rglob("*.py"):
@@ -313,27 +315,27 @@ def test_reserved_names_cover_what_the_repo_imports(reserved: set[str], tree: Pa
     assert not missing
 
 
-def test_feature_definitions_are_reserved(reserved: set[str], tree: Path) -> None:
-    """Feast imports the files of feature_repo/ by their bare names, beside the package."""
+def test_reserved_names_cover_the_feature_definitions(reserved: set[str], tree: Path) -> None:
+    """Feast imports the modules in feature_repo/ as top-level modules, next to the package."""
     files = {path.stem for path in (tree / "feature_repo").glob("*.py")}
     assert files
     assert files <= reserved
 
 
 @pytest.mark.filterwarnings("error:invalid escape sequence")
-def test_patterns_hold_no_escape_that_python_will_refuse_one_day(resolve: Resolve) -> None:
+def test_patterns_have_no_invalid_escape_sequences(resolve: Resolve) -> None:
     resolve()
 
 
 def test_three_questions_are_asked_and_the_others_have_a_default(
     questions: dict[str, Any],
 ) -> None:
-    asked = [
+    names = [
         name
         for name, question in questions.items()
         if question.get("when", True) and question.get("ask", True)
     ]
-    assert asked == ["project_name", "model_type", "orchestrator"]
+    assert names == ["project_name", "model_type", "orchestrator"]
     answered = {name: value for name, value in questions.items() if value.get("when", True)}
     assert len(answered) <= 13
     for name, question in answered.items():
@@ -344,7 +346,7 @@ def test_three_questions_are_asked_and_the_others_have_a_default(
 
 
 @pytest.mark.parametrize(("lines", "enough"), [(3, True), (2, False)])
-def test_a_person_answers_three_times(
+def test_an_interactive_user_answers_three_questions(
     root: Path, resolve: Resolve, tmp_path: Path, lines: int, enough: bool
 ) -> None:
     source = tmp_path / "source"
@@ -376,13 +378,13 @@ def test_each_choice_has_a_scenario(
     assert types == set(questions["model_type"]["choices"].values())
 
 
-def test_scenarios_hold_known_answers_and_are_called_after_them(
+def test_scenarios_have_known_answers_and_are_named_after_them(
     questions: dict[str, Any], scenarios: dict[str, dict[str, str]]
 ) -> None:
-    known = {name for name, question in questions.items() if question.get("when", True)}
+    answerable = {name for name, question in questions.items() if question.get("when", True)}
     for name, answers in scenarios.items():
-        # Copier drops an unknown answer without a word.
-        assert set(answers) <= known, f"scenarios/{name}.yml"
+        # Copier silently ignores unknown answers.
+        assert set(answers) <= answerable, f"scenarios/{name}.yml"
         assert name.startswith(f"{answers['orchestrator']}-{answers['model_type']}")
 
 

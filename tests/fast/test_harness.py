@@ -1,4 +1,4 @@
-"""The harness itself: what it tests is what lies here, and this machine stays out of it."""
+"""The test harness itself: it tests the working tree, isolated from the network."""
 
 import socket
 from collections.abc import Callable
@@ -11,26 +11,24 @@ def test_the_template_is_the_working_tree(
     root: Path, template: Path, git: Callable[..., str]
 ) -> None:
     assert git(template, "status", "--porcelain") == ""
-    here = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    there = git(template, "ls-files", "-z").split("\0")
-    assert {name for name in here if (root / name).is_file()} == {
-        name for name in there if (template / name).is_file()
+    sources = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    names = git(template, "ls-files", "-z").split("\0")
+    assert {name for name in sources if (root / name).is_file()} == {
+        name for name in names if (template / name).is_file()
     }
-    for name in filter(None, there):
+    for name in filter(None, names):
         if (template / name).is_file():
             assert (template / name).read_bytes() == (root / name).read_bytes(), name
 
 
-def test_nothing_is_reached_over_the_network(
-    offline: None, template: Path, git: Callable[..., str]
-) -> None:
+def test_network_access_is_blocked(offline: None, template: Path, git: Callable[..., str]) -> None:
     with pytest.raises(AssertionError, match="without network"):
         socket.create_connection(("127.0.0.1", 9))
     with pytest.raises(AssertionError, match="not allowed"):
         git(template, "ls-remote", "https://example.com/x")
 
 
-def test_a_missing_tool_skips_here_and_fails_in_ci(
+def test_a_missing_tool_skips_locally_and_fails_in_ci(
     need: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Path(need("git")).is_file()

@@ -1,4 +1,4 @@
-"""Jinja stays rare: which files of template/ carry it, and which answers each of them carries."""
+"""Jinja stays rare: the files in template/ that use it, and the answers that each of them uses."""
 
 import ast
 import os
@@ -13,7 +13,7 @@ import pytest
 INCLUDE = re.compile(r"{% include 'model_types/' ~ model_type ~ '(/[\w./]+)' -?%}")
 FILTER = re.compile(r"{% filter replace\('from ' ~ model_type ~ ' import', .*?%}")
 
-# A new file or answer is a decision: write it down here, and say why a static file would not do.
+# Add a new file or answer here on purpose only, with the reason why a static file is not enough.
 CARRIES = {
     ".dvc/config": {"dvc_remote_url"},
     ".gitattributes": {"ownership"},
@@ -35,7 +35,7 @@ CARRIES = {
     "deploy/envs/staging/kustomization.yaml": {"project_slug"},
     "feature_repo/definitions.py": {"model_type"},
     "feature_repo/feature_store.yaml": {"package_name"},
-    # It imports the package by its name, as the tests do.
+    # The notebook imports the package by its name.
     "notebooks/explore.ipynb": {"model_type", "package_name"},
     "orchestration/pipelines.json": {"components"},
     "params.yaml": {"model_type"},
@@ -52,8 +52,9 @@ CARRIES = {
     "src/{{ package_name }}/data.py": {"model_type"},
     "src/{{ package_name }}/features.py": {"model_type"},
     "src/{{ package_name }}/metrics.py": {"model_type"},
-    # The changelog of this repo, whole.
+    # Includes this repo's changelog.
     "src/{{ package_name }}/mlops/CHANGELOG.md": set(),
+    "src/{{ package_name }}/mlops/layers.toml": {"package_name"},
     "src/{{ package_name }}/model.py": {"model_type"},
     "src/{{ package_name }}/schema.py": {"model_type"},
     # The tests import the package by its name.
@@ -66,7 +67,7 @@ CARRIES = {
 
 @pytest.fixture(scope="module")
 def sources(root: Path) -> dict[str, str]:
-    """The text of each file with Jinja, by the path of what it becomes."""
+    """Text of each file with Jinja, by the path of the rendered file."""
     folder = root / "template"
     return {
         file.relative_to(folder).as_posix().removesuffix(".jinja"): file.read_text()
@@ -83,20 +84,20 @@ def test_files_with_jinja_are_listed_with_their_answers(sources: dict[str, str])
     assert carries == CARRIES
 
 
-def test_jinja_in_paths_is_the_package_and_the_answers_file(root: Path) -> None:
+def test_paths_use_jinja_only_for_the_package_and_the_answers_file(root: Path) -> None:
     folder = root / "template"
     names = {path.name for path in folder.rglob("*") if "{" in path.name}
     assert names == {"{{ package_name }}", "{{ _copier_conf.answers_file }}.jinja"}
 
 
-def test_a_model_type_has_all_files_that_are_included_and_no_other(
+def test_each_model_type_has_exactly_the_included_files(
     root: Path, sources: dict[str, str], questions: dict[str, Any]
 ) -> None:
     included = {path for text in sources.values() for path in INCLUDE.findall(text)}
     assert included
     for kind in questions["model_type"]["choices"].values():
         folder = root / "model_types" / kind
-        # `__init__.py` and the link make the modules' relative imports work where they lie.
+        # `__init__.py` and the link `mlops` make relative imports work in this checkout.
         present = {
             f"/{path.relative_to(folder).as_posix()}"
             for path in _files(folder)
@@ -104,21 +105,21 @@ def test_a_model_type_has_all_files_that_are_included_and_no_other(
         }
         missing, dead = included - present, present - included
         assert not missing, f"model_types/{kind} lacks {missing}"
-        assert not dead, f"nothing includes {dead} of model_types/{kind}"
+        assert not dead, f"no template includes {dead} of model_types/{kind}"
 
 
-def test_only_the_includes_ask_for_the_model_type(root: Path) -> None:
+def test_only_includes_use_the_model_type(root: Path) -> None:
     for path in _files(root / "template"):
         text = FILTER.sub("", INCLUDE.sub("", path.read_text()))
         assert "model_type" not in text, path
 
 
-def test_what_is_included_is_plain(root: Path) -> None:
+def test_included_files_contain_no_jinja(root: Path) -> None:
     for path in [*_files(root / "model_types"), root / "CHANGELOG.md"]:
         assert not re.search(r"{[{%#]", path.read_text()), f"Jinja would render {path}"
 
 
-def test_python_parses_as_it_lies(root: Path) -> None:
+def test_unrendered_python_files_parse(root: Path) -> None:
     files = [*_files(root / "template"), *_files(root / "model_types")]
     modules = [path for path in files if path.suffix == ".py"]
     assert len(modules) > 20
@@ -127,6 +128,6 @@ def test_python_parses_as_it_lies(root: Path) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files in a folder; links are not followed, and what Python compiled does not count."""
-    found = [Path(base) / name for base, _, names in os.walk(folder) for name in names]
-    return [path for path in found if path.suffix != ".pyc"]
+    """Return the files in a folder without bytecode; links are not followed."""
+    paths = [Path(base) / name for base, _, names in os.walk(folder) for name in names]
+    return [path for path in paths if path.suffix != ".pyc"]

@@ -1,4 +1,4 @@
-"""What the commands of a repo do where an answer or a variable decides it."""
+"""Make targets of a repo whose behavior depends on an answer or an environment variable."""
 
 import os
 import signal
@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-# Keeps what it is asked, and answers for the settings.
+# A stand-in for uv: logs its calls and its environment, and prints the tracking URI.
 UV = """\
 #!/bin/sh
 case "$*" in
   "sync "*) mkdir -p "${UV_PROJECT_ENVIRONMENT:-.venv}" ;;
   *" mlops tracking-uri") echo "${MLFLOW_TRACKING_URI:-$SETTING}" ;;
 esac
-echo "$*" >> asked
-env | grep -E '^(UV|VIRTUAL|MLOPS)_' | sort >> asked
+echo "$*" >> calls
+env | grep -E '^(UV|VIRTUAL|MLOPS)_' | sort >> calls
 """
 
 
 @pytest.mark.parametrize(
-    ("setting", "variable", "served", "said"),
+    ("setting", "variable", "served", "opened"),
     [
         ("sqlite:///.mlflow/a.db", None, "sqlite:///.mlflow/a.db", None),
         ("https://mlflow.example.com", "sqlite:///b.db", "sqlite:///b.db", None),
@@ -30,13 +30,13 @@ env | grep -E '^(UV|VIRTUAL|MLOPS)_' | sort >> asked
         ("sqlite:///.mlflow/a.db", "http://me:secret@mlflow:5000", None, "http://mlflow:5000"),
     ],
 )
-def test_mlflows_pages_are_those_of_its_server_where_there_is_one(
+def test_make_ui_starts_mlflow_unless_there_is_a_server(
     render: Callable[..., Path],
     tmp_path: Path,
     setting: str,
     variable: str | None,
     served: str | None,
-    said: str | None,
+    opened: str | None,
 ) -> None:
     repo = render({})
     (tmp_path / "uv").write_text(UV)
@@ -45,17 +45,15 @@ def test_mlflows_pages_are_those_of_its_server_where_there_is_one(
     env |= {"MLFLOW_TRACKING_URI": variable} if variable else {}
     done = subprocess.run(["make", "ui"], cwd=repo, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    asked = [line for line in (repo / "asked").read_text().splitlines() if "mlflow ui" in line]
+    calls = [line for line in (repo / "calls").read_text().splitlines() if "mlflow ui" in line]
     command = "run --frozen mlflow ui --backend-store-uri"
-    assert asked == ([f"{command} {served}"] if served else [])
-    opened = [line for line in done.stdout.splitlines() if line.startswith("Open in a browser:")]
-    assert [line.split()[-1] for line in opened] == ([said] if said else [])
+    assert calls == ([f"{command} {served}"] if served else [])
+    hints = [line for line in done.stdout.splitlines() if line.startswith("Open in a browser:")]
+    assert [line.split()[-1] for line in hints] == ([opened] if opened else [])
 
 
-def test_variables_of_uv_that_a_person_has_do_no_harm(
-    render: Callable[..., Path], tmp_path: Path
-) -> None:
-    """An environment elsewhere is used; what would leave out the lock or tools is not."""
+def test_a_users_uv_variables_do_no_harm(render: Callable[..., Path], tmp_path: Path) -> None:
+    """Use an environment elsewhere, but ignore variables that would skip the lock or the tools."""
     repo = render({}).rename(tmp_path / "a folder é")
     (tmp_path / "uv").write_text(UV)
     (tmp_path / "uv").chmod(0o755)
@@ -68,19 +66,19 @@ def test_variables_of_uv_that_a_person_has_do_no_harm(
         command = ["make", "-j2", "-C", str(repo), target]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    asked = (repo / "asked").read_text().splitlines()
-    assert "lock" in asked
-    assert not [line for line in asked if line.startswith(("VIRTUAL_ENV", "UV_FROZEN", "UV_NO"))]
-    assert f"UV_PROJECT_ENVIRONMENT={elsewhere}" in asked
-    assert f"UV_PROJECT_ENVIRONMENT={elsewhere}/engine" in asked
-    assert f"MLOPS_BIN={elsewhere}/bin" in asked
+    calls = (repo / "calls").read_text().splitlines()
+    assert "lock" in calls
+    assert not [line for line in calls if line.startswith(("VIRTUAL_ENV", "UV_FROZEN", "UV_NO"))]
+    assert f"UV_PROJECT_ENVIRONMENT={elsewhere}" in calls
+    assert f"UV_PROJECT_ENVIRONMENT={elsewhere}/engine" in calls
+    assert f"MLOPS_BIN={elsewhere}/bin" in calls
     assert not (repo / ".venv").exists()
 
 
-def test_lint_and_format_look_at_the_same_notebooks(
+def test_lint_and_format_cover_the_same_notebooks(
     render: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """In folders and files that nbdev by itself passes over, too; only a leading dot hides one."""
+    """Only a leading dot hides a notebook; other names that nbdev skips by default are included."""
     repo, book = render({}), "notebooks/_drafts/a b.ipynb"
     (repo / book).parent.mkdir()
     (repo / "notebooks/explore.ipynb").rename(repo / book)
@@ -90,14 +88,14 @@ def test_lint_and_format_look_at_the_same_notebooks(
     env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     for target in ("format", "lint"):
         subprocess.run(["make", target], cwd=repo, env=env, capture_output=True, check=False)
-    asked = (repo / "asked").read_text().splitlines()
-    assert [line.split("nbdev-clean ")[1] for line in asked if "nbdev-clean" in line] == [
+    calls = (repo / "calls").read_text().splitlines()
+    assert [line.split("nbdev-clean ")[1] for line in calls if "nbdev-clean" in line] == [
         f"--fname {book}",
         f"--disp --fname {book}",
     ]
 
 
-# Runs until SIGTERM whatever is not over at once.
+# A stand-in for uv: commands that do not end at once run until SIGTERM.
 LONG = """\
 #!/bin/sh
 case "$*" in
@@ -117,15 +115,15 @@ ENGINES = {
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_runs_long_ends_before_make_does(
+def test_long_running_commands_end_before_make(
     render: Callable[..., Path], tmp_path: Path, engine: str
 ) -> None:
-    """A SIGTERM to make alone, as a supervisor sends it."""
+    """Send SIGTERM only to make, as a supervisor does."""
     repo, state = render({"orchestrator": engine}), tmp_path / "state"
     (tmp_path / "uv").write_text(LONG.replace("> state", f"> {state}"))
     (tmp_path / "uv").chmod(0o755)
     env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    stayed = []
+    survivors = []
     for target in ENGINES[engine]:
         state.write_text("")
         make = subprocess.Popen(["make", target], cwd=repo, env=env, start_new_session=True)
@@ -135,6 +133,6 @@ def test_what_runs_long_ends_before_make_does(
         make.send_signal(signal.SIGTERM)
         make.wait(30)
         if state.read_text() != "ended\n":
-            stayed.append(target)
+            survivors.append(target)
             os.killpg(make.pid, signal.SIGKILL)
-    assert stayed == []
+    assert survivors == []

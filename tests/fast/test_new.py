@@ -1,4 +1,4 @@
-"""`make new`: a repo with its first commit, or a refusal that says what to type, and no repo."""
+"""`make new` creates a repo with its first commit, or an error with what to type and no repo."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ New = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def new(template: Path, tmp_path: Path) -> New:
-    """Run the script of a clone of this checkout; `answers` is the text of an answers file."""
+    """Run the script in a clone of this checkout; `answers` is the text of an answers file."""
 
     def run(folder: Path, answers: str | None = "{}\n") -> subprocess.CompletedProcess[str]:
         file = tmp_path / "answers.yml"
@@ -39,10 +39,10 @@ def test_a_new_repo_is_committed(new: New, tmp_path: Path, git: Callable[..., st
     assert "make setup pipeline" in done.stdout
 
 
-def test_a_folder_of_a_larger_repository_stays_part_of_it(
+def test_a_folder_in_a_larger_repository_remains_part_of_it(
     new: New, tmp_path: Path, git: Callable[..., str]
 ) -> None:
-    """Unless that one ignores it."""
+    """Unless the larger repository ignores the folder."""
     git(tmp_path, "init", "--quiet")
     (tmp_path / ".gitignore").write_text("/own/\n")
     for name, own in (("part", False), ("own", True)):
@@ -50,16 +50,14 @@ def test_a_folder_of_a_larger_repository_stays_part_of_it(
         assert (tmp_path / name / ".git").exists() == own
 
 
-def test_updates_come_from_where_the_checkout_came_from(
-    new: New, tmp_path: Path, root: Path
-) -> None:
+def test_updates_come_from_the_origin_of_the_checkout(new: New, tmp_path: Path, root: Path) -> None:
     new(tmp_path / "repo")
     answers = yaml.safe_load((tmp_path / "repo" / ".copier-answers.yml").read_text())
     assert answers["_src_path"] == str(root)
     assert answers["_commit"] == "v999.0.0"
 
 
-def test_a_folder_with_files_is_refused_and_left_alone(new: New, tmp_path: Path) -> None:
+def test_a_folder_with_files_is_refused_and_left_unchanged(new: New, tmp_path: Path) -> None:
     folder = tmp_path / "full"
     folder.mkdir()
     (folder / "mine").write_text("precious")
@@ -70,23 +68,23 @@ def test_a_folder_with_files_is_refused_and_left_alone(new: New, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("answers", "message"),
     [
         ("orchestrater: airflow\n", "no question is called orchestrater"),
         ("_src_path: elsewhere\n", "no question is called _src_path"),
         ("orchestrator: jenkins\n", "'jenkins' is not in"),
         ("package_name: class\n", "such as: class_model"),
-        ("[airflow]\n", "must hold lines like"),
+        ("[airflow]\n", "must contain lines like"),
         ("a: [\n", "is not YAML"),
         (None, "there is no answers file"),
     ],
 )
-def test_wrong_answers_are_refused_and_nothing_is_made(
-    new: New, tmp_path: Path, answers: str | None, said: str
+def test_invalid_answers_are_refused_and_nothing_is_created(
+    new: New, tmp_path: Path, answers: str | None, message: str
 ) -> None:
     done = new(tmp_path / "repo", answers)
     assert done.returncode == 1
     assert done.stderr.startswith("make new: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "repo").exists()

@@ -1,6 +1,5 @@
-"""Whose each file is: copier.yml says it once, and git, CODEOWNERS and the tables say the same."""
+"""Ownership of files: .gitattributes, CODEOWNERS and the tables agree with copier.yml."""
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import jinja2
 import pytest
 import yaml
 from pathspec import GitIgnoreSpec
-from releases import git, tree, whose
+from releases import file_owners, git, tree
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -38,71 +37,73 @@ SHARED = {
 
 @pytest.fixture(scope="module")
 def owned(scenario: dict[str, str], render: Callable[..., Path]) -> Path:
-    """The scenario's repo, with somebody to review each class."""
+    """The scenario's repo, with reviewers for each class."""
     repo = render({**scenario, **OWNERS})
     git(repo, "init", "--quiet")
     return repo
 
 
-def test_every_file_is_in_the_class_that_is_meant(owned: Path) -> None:
+def test_every_file_is_in_the_expected_class(owned: Path) -> None:
     names = tree(owned)
-    assert whose(owned, names) == {name: _meant(name) for name in names}
+    assert file_owners(owned, names) == {name: _expected(name) for name in names}
 
 
-def test_no_file_is_the_teams_by_default(owned: Path, questions: dict[str, Any]) -> None:
+def test_every_file_is_assigned_to_a_class_explicitly(
+    owned: Path, questions: dict[str, Any]
+) -> None:
     classes = _ownership(questions, package_name="late_flights")
     spec = GitIgnoreSpec.from_lines(path for its in classes.values() for path in its["paths"])
     assert set(spec.match_files(tree(owned))) == set(tree(owned))
 
 
-def test_what_a_team_adds_is_the_teams(owned: Path) -> None:
+def test_files_added_by_the_team_belong_to_the_team(owned: Path) -> None:
     added = ["src/late_flights/text/words.py", "tests/unit/test_words.py", "docs/index.md", "x"]
-    assert whose(owned, added) == dict.fromkeys(added, "yours")
+    assert file_owners(owned, added) == dict.fromkeys(added, "yours")
 
 
-def test_code_owners_agree(owned: Path) -> None:
+def test_codeowners_agrees_with_the_classes(owned: Path) -> None:
     names = tree(owned)
     rules = (owned / "CODEOWNERS").read_text().splitlines()
-    classes = whose(owned, names)
+    classes = file_owners(owned, names)
     assert {x: _reviewers(rules, x) for x in names} == {x: REVIEWERS[classes[x]] for x in names}
     assert _reviewers(rules, "docs/index.md") == REVIEWERS["yours"]
     assert _reviewers(rules, "CODEOWNERS") == [OWNERS["platform_team"]]
 
 
-def test_without_teams_code_owners_names_nobody(tree: Path) -> None:
+def test_without_teams_codeowners_names_nobody(tree: Path) -> None:
     rules = (tree / "CODEOWNERS").read_text().splitlines()
     assert [rule for rule in rules if rule[0] != "#" and len(rule.split()) != 1] == []
 
 
-def test_what_tools_make_is_folded_in_reviews(owned: Path) -> None:
+def test_generated_files_are_collapsed_in_reviews(owned: Path) -> None:
     names = ["uv.lock", "dvc.lock", "orchestration/pipelines.json", "pyproject.toml"]
-    said = git(owned, "check-attr", "linguist-generated", "--", *names).splitlines()
-    assert [line.split()[-1] for line in said] == ["set", "set", "set", "unspecified"]
+    lines = git(owned, "check-attr", "linguist-generated", "--", *names).splitlines()
+    assert [line.split()[-1] for line in lines] == ["set", "set", "set", "unspecified"]
 
 
-def test_an_update_leaves_what_is_yours_and_what_tools_make(
+def test_an_update_excludes_the_teams_files_and_generated_files(
     root: Path, questions: dict[str, Any]
 ) -> None:
-    classes = _ownership(questions, package_name="{{ package_name }}")
-    owned = [path.rstrip("/") for kind in ("yours", "tools") for path in classes[kind]["paths"]]
-    assert _left_by_updates(yaml.safe_load((root / "copier.yml").read_text())) == owned
+    classes = _ownership(questions, package_name="late_flights")
+    rules = yaml.safe_load((root / "copier.yml").read_text())["_exclude"]
+    (rule,) = (rule for rule in rules if "_copier_operation" in rule)
+    names = {"package_name": "late_flights"}
+    excluded = jinja2.Template(rule).render(_copier_operation="update", **names)
+    assert excluded.split() == [*classes["yours"]["paths"], *classes["tools"]["paths"]]
+    assert not jinja2.Template(rule).render(_copier_operation="copy", **names).strip()
 
 
-def test_the_repos_readme_has_the_table(tree: Path, questions: dict[str, Any]) -> None:
+def test_the_generated_readme_has_the_ownership_table(
+    tree: Path, questions: dict[str, Any]
+) -> None:
     package = yaml.safe_load((tree / ".copier-answers.yml").read_text())["package_name"]
     readme = (tree / "README.md").read_text()
     assert _table(_ownership(questions, package_name=package)) in readme
 
 
-def test_the_readme_has_the_table(root: Path, questions: dict[str, Any]) -> None:
+def test_the_readme_has_the_ownership_table(root: Path, questions: dict[str, Any]) -> None:
     classes = _ownership(questions, package_name="<package>")
     assert _table(classes) in (root / "README.md").read_text()
-
-
-def _left_by_updates(config: Mapping[str, Any]) -> list[str]:
-    """The patterns that `_exclude` keeps an update away from."""
-    rule = re.compile(r"{% if _copier_operation == 'update' %}(.+){% endif %}")
-    return [found[1] for row in config["_exclude"] if (found := rule.fullmatch(row))]
 
 
 def _ownership(questions: Mapping[str, Any], **answers: str) -> dict[str, dict[str, Any]]:
@@ -112,7 +113,7 @@ def _ownership(questions: Mapping[str, Any], **answers: str) -> dict[str, dict[s
     return classes
 
 
-def _meant(name: str) -> str:
+def _expected(name: str) -> str:
     match Path(name).parts:
         case _ if name in SHARED:
             return "shared"
@@ -120,7 +121,7 @@ def _meant(name: str) -> str:
             return "tools"
         case ("src", _, "mlops", *_) | ("tests", "platform", *_):
             return "platform"
-        case ("orchestration" | "docker" | ".github" | ".gitlab", *_) | (
+        case ("orchestration" | "docker" | "make" | ".github" | ".gitlab", *_) | (
             "deploy",
             "chart" | "argocd",
             *_,
@@ -132,11 +133,11 @@ def _meant(name: str) -> str:
             return "yours"
         case ("feature_repo" | "notebooks" | "reports", *_) | ("deploy", "envs", *_):
             return "yours"
-    raise AssertionError(f"nobody decided whose {name} is: see `ownership` in copier.yml")
+    raise AssertionError(f"{name} has no class yet: add it here and to `ownership` in copier.yml")
 
 
 def _reviewers(rules: list[str], name: str) -> list[str]:
-    """Who reviews a file: the last rule that matches it says so."""
+    """Return the reviewers of a file: those of the last rule that matches it."""
     for rule in reversed(rules):
         pattern, *reviewers = rule.split()
         if pattern != "#" and GitIgnoreSpec.from_lines([pattern]).match_file(name):
@@ -145,7 +146,7 @@ def _reviewers(rules: list[str], name: str) -> list[str]:
 
 
 def _table(classes: Mapping[str, Mapping[str, Any]]) -> str:
-    """The rows of the README's table, as Markdown."""
+    """Return the rows of the README's table as Markdown."""
     rows = []
     for its in classes.values():
         paths = ", ".join(f"`{path[1:]}`" for path in its["paths"])

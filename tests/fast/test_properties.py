@@ -1,4 +1,4 @@
-"""Free text in answers: refused with a message, or in the repo exactly as it was typed."""
+"""Free text in answers: refused with a message, or written to the repo exactly as typed."""
 
 import os
 import re
@@ -25,7 +25,7 @@ few = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
-# What some language between the answer and its readers gives a meaning to.
+# Text with a meaning in some language between the answer and its readers.
 SPECIAL = [
     *"\"'`\\{}[]()<>#%&*!|>-?:,=~@$^;/",
     *["{{ 7 * 7 }}", "{{ undefined_name }}", "{% raw %}", "{% endif %}", "{#", "#}", "-%}"],
@@ -33,16 +33,16 @@ SPECIAL = [
     *["!!python/none", "null", "true", "no", "1.0", "0x1", "2020-01-01", "%(x)s", "${HOME}", "$$"],
     *["é", "ß", "İ", "日本", "מודל", "مرحبا", "🛫", "𐌰", "\u202e", "\u200b", "e\u0301", "\u00a0"],
 ]
-# Neither control characters nor surrogates nor separators of lines, and assigned.
+# Assigned characters, except control characters, surrogates and line separators.
 printable = st.characters(exclude_categories=["Cc", "Cs", "Cn", "Co", "Zl", "Zp"]).filter(
     lambda character: character != "\ufeff"
 )
 
 
 def _text(size: int) -> st.SearchStrategy[str]:
-    """One printable line of at most `size` characters."""
+    """Return a strategy for one printable line of at most `size` characters."""
     pieces = st.lists(st.sampled_from(SPECIAL) | st.text(printable, max_size=8), max_size=40)
-    return pieces.map(lambda found: "".join(found)[:size].strip()).filter(bool)
+    return pieces.map(lambda parts: "".join(parts)[:size].strip()).filter(bool)
 
 
 lines = st.fixed_dictionaries(
@@ -73,7 +73,7 @@ urls = st.builds(
 
 @pytest.fixture(scope="module")
 def slim(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template less its static files and its history: an eighth of the time."""
+    """The template without its static files and history, which renders eight times as fast."""
     source = tmp_path_factory.mktemp("slim") / "template"
     copytree(template, source, ignore=lambda _, names: {".git"} & set(names), symlinks=True)
     for path in (source / "template").rglob("*"):
@@ -88,14 +88,14 @@ def slim(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(answers={"project_name": "'", "description": "a" * 79 + " " * 20 + "b: #"})
 @example(answers={"project_name": "{{ 7 * 7 }}{% raw %}{#", "description": '"""\\"'})
 @example(answers={"project_name": "!!python/none", "description": "\U0010fffd\u202e\u200b"})
-def test_printable_lines_are_taken_and_kept(slim: Path, answers: dict[str, str]) -> None:
+def test_printable_lines_are_accepted_and_kept(slim: Path, answers: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         assert _made(slim, Path(folder), answers)
 
 
 @few
 @given(mlflow=urls, dvc=urls)
-def test_plain_urls_are_taken_and_kept(slim: Path, mlflow: str, dvc: str) -> None:
+def test_plain_urls_are_accepted_and_kept(slim: Path, mlflow: str, dvc: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         answers = {"mlflow_tracking_uri": mlflow, "dvc_remote_url": dvc}
         assert _made(slim, Path(folder), answers)
@@ -113,7 +113,7 @@ def test_plain_urls_are_taken_and_kept(slim: Path, mlflow: str, dvc: str) -> Non
 @example(answers={"mlflow_tracking_uri": "https://a'b"})
 @example(answers={"mlflow_tracking_uri": 'https://a"b'})
 @example(answers={"mlflow_tracking_uri": "https://a\\nb"})
-def test_anything_is_refused_or_kept(slim: Path, answers: dict[str, str]) -> None:
+def test_any_text_is_refused_or_kept(slim: Path, answers: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         _made(slim, Path(folder), answers)
 
@@ -146,7 +146,7 @@ def test_an_update_with_the_same_answers_changes_nothing(
 
 
 def _made(source: Path, folder: Path, answers: dict[str, str]) -> bool:
-    """Make a repo and look at it; False when an answer was refused as it should be."""
+    """Render a repo and check it; return False if an answer was refused correctly."""
     repo = folder / "repo"
     try:
         copier.run_copy(str(source), repo, answers, defaults=True, quiet=True, unsafe=False)
@@ -173,7 +173,7 @@ def _holds(repo: Path, answers: dict[str, str]) -> None:
     assert pyproject["project"]["name"] == recorded["project_slug"]
     assert pyproject["tool"]["mlops"]["tracking-uri"] == recorded["mlflow_tracking_uri"]
 
-    # As DVC reads it.
+    # DVC parses its config with ConfigObj.
     dvc = ConfigObj(str(repo / ".dvc/config"), encoding="utf-8")
     assert dvc['remote "storage"'] == {"url": recorded["dvc_remote_url"]}
 

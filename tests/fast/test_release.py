@@ -1,4 +1,4 @@
-"""A version that is new on main is tagged and published with its notes, once."""
+"""A new version on main is tagged and published with its notes, once."""
 
 import os
 import re
@@ -27,7 +27,7 @@ made.write_text(json.dumps([sys.argv[2:], sys.stdin.read()]))
 
 @pytest.fixture
 def checkout(template: Path, git: Git, tmp_path: Path) -> Path:
-    """A clone whose remote is bare and has no tag yet."""
+    """A clone with a bare remote that has no tags yet."""
     git(tmp_path, "clone", "--quiet", "--bare", "--no-tags", str(template), "remote.git")
     git(tmp_path, "clone", "--quiet", "remote.git", "checkout")
     return tmp_path / "checkout"
@@ -77,41 +77,40 @@ def test_a_new_version_is_tagged_once(release: Release, checkout: Path, git: Git
 
 
 @pytest.mark.parametrize(
-    ("version", "changelog", "said"),
+    ("version", "changelog", "message"),
     [
         ("1.9.0", "## 1.9.0\n\nOld.\n", "is not above 1.10.0"),
         ("1.10.0rc1", "## 1.10.0rc1\n\nOld.\n", "is not above 1.10.0"),
         ("1.11.0", "## 1.10.0\n\nNew.\n", "nothing under '## 1.11.0'"),
         ("1.11.0", "## 1.11.0\n\n## 1.10.0\n\nNew.\n", "nothing under '## 1.11.0'"),
-        ("one", "## one\n\nNew.\n", "is no version"),
+        ("one", "## one\n\nNew.\n", "is not a version"),
     ],
 )
-def test_a_wrong_release_is_refused_and_nothing_is_tagged(
-    release: Release, checkout: Path, git: Git, version: str, changelog: str, said: str
+def test_an_invalid_release_is_refused_and_nothing_is_tagged(
+    release: Release, checkout: Path, git: Git, version: str, changelog: str, message: str
 ) -> None:
     git(checkout, "push", "--quiet", "origin", "HEAD:refs/tags/v1.10.0", "HEAD:refs/tags/other")
     before = _tags(checkout, git)
     done = release(version, changelog, "--tag", "--publish")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("release: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert _tags(checkout, git) == before
 
 
-def test_what_is_published_is_the_notes(release: Release, tmp_path: Path) -> None:
+def test_the_release_notes_are_published(release: Release, tmp_path: Path) -> None:
     (tmp_path / "gh").write_text(GH)
     (tmp_path / "gh").chmod(0o755)
     log = "## 1.0.0\n\nThe *first* `one`.\n"
-    given = {"path": str(tmp_path)}
-    assert release("1.0.0", log, "--tag", "--publish", **given).returncode == 0
+    assert release("1.0.0", log, "--tag", "--publish", path=str(tmp_path)).returncode == 0
     [words, notes] = yaml.safe_load((tmp_path / "made.json").read_text())
     assert words[:2] == ["create", "v1.0.0"]
     assert "--prerelease" not in words
     assert notes == "The *first* `one`."
 
 
-def test_a_run_that_stopped_after_the_tag_goes_on(
+def test_a_run_that_stopped_after_tagging_can_be_continued(
     release: Release, checkout: Path, git: Git, tmp_path: Path
 ) -> None:
     log = "## 1.0.0rc1\n\nSoon.\n"
@@ -125,30 +124,28 @@ def test_a_run_that_stopped_after_the_tag_goes_on(
     assert "--prerelease" in words
 
 
-def test_what_is_released_has_passed_the_tests(root: Path) -> None:
-    found = [
-        (flow, job) for flow in hosts.workflows(root).values() for job in flow["jobs"].values()
-    ]
-    assert all(flow["permissions"] == {"contents": "read"} for flow, _ in found)
-    [(flow, release)] = [each for each in found if "permissions" in each[1]]
+def test_only_tested_commits_are_released(root: Path) -> None:
+    jobs = [(flow, job) for flow in hosts.workflows(root).values() for job in flow["jobs"].values()]
+    assert all(flow["permissions"] == {"contents": "read"} for flow, _ in jobs)
+    [(flow, release)] = [each for each in jobs if "permissions" in each[1]]
     assert "release.py --tag" in str(release["steps"])
     assert release["permissions"] == {"contents": "write"}
     assert release["needs"] == "test"
     assert ".ci/run" in str(flow["jobs"]["test"]["steps"])
     assert release["if"] == "github.event_name == 'push'"
     assert flow["on"]["push"] == {"branches": ["main"]}
-    # A run that releases is not stopped half way by the next push.
+    # The next push must not cancel a run that releases.
     assert flow["concurrency"]["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
 
 
-def test_the_changelog_begins_with_this_version(root: Path) -> None:
+def test_the_changelog_starts_with_this_version(root: Path) -> None:
     version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
     logged = re.findall(r"^## (.+)$", (root / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert logged[0] == version
     assert logged == sorted(set(logged), key=Version, reverse=True)
 
 
-def test_workflows_take_actions_by_their_commit_and_little_leave(root: Path) -> None:
+def test_workflows_pin_actions_by_commit_and_can_only_read(root: Path) -> None:
     for file in (root / ".github" / "workflows").glob("*.yml"):
         workflow = yaml.safe_load(file.read_text())
         assert workflow["permissions"] == {"contents": "read"}, file.name

@@ -1,4 +1,4 @@
-"""The repos of all scenarios: whole, clean, of the answers and of nothing else."""
+"""The repos of all scenarios are complete, clean and determined by the answers alone."""
 
 import ast
 import hashlib
@@ -21,7 +21,7 @@ from configobj import ConfigObj
 
 pytestmark = pytest.mark.usefixtures("offline")
 
-# Where braces are somebody else's: templates that a tool of the repo renders later.
+# Files with braces of their own: templates that a tool of the repo renders later.
 BRACES = [
     "*.j2",
     "orchestration/airflow/*.py",
@@ -29,15 +29,15 @@ BRACES = [
     "deploy/chart/files/monitoring/*",
     "deploy/chart/templates/*",
     "docker/images.sh",
-    "tests/platform/test_doctor.py",
-    "tests/platform/test_release.py",
+    "tests/platform/doctor/test_doctor.py",
+    "tests/platform/release/test_release.py",
 ]
-# GitHub's expressions; they may stand beside Jinja's, so only they are taken out.
+# GitHub's expressions. They are removed before the search, since the same file may use Jinja.
 EXPRESSIONS = re.compile(r"\${{.*?}}")
 
 EXECUTABLE: set[str] = set()
 
-# The words that name an engine: none but the chosen one's may be in a path or in pyproject.toml.
+# Words that name an engine: paths and pyproject.toml may only contain those of the chosen engine.
 ENGINES = {
     "airflow": {"airflow"},
     "argo": {"argo"},
@@ -51,7 +51,7 @@ SECRETS = re.compile(
 
 
 def test_files_parse(tree: Path) -> None:
-    seen = set()
+    kinds = set()
     for name, text in _texts(tree):
         kind = "ini" if name == ".dvc/config" else Path(name).suffix
         parsers: dict[str, Callable[[str], object]] = {
@@ -64,33 +64,33 @@ def test_files_parse(tree: Path) -> None:
         }
         parse = parsers.get(kind)
         if parse and not fnmatch(name, "deploy/chart/templates/*"):
-            seen.add(kind)
+            kinds.add(kind)
             try:
                 parse(text)
             except Exception as error:
                 raise AssertionError(f"{name}: {error}") from error
-    assert {".py", ".toml", ".yaml", ".yml", "ini"} <= seen
+    assert {".py", ".toml", ".yaml", ".yml", "ini"} <= kinds
 
 
 def test_no_jinja_is_left(tree: Path) -> None:
     for name, text in _texts(tree):
         assert not re.search(r"[{}]|\.jinja$", name)
         if not any(fnmatch(name, pattern) for pattern in BRACES):
-            # Python doubles a brace in its f-strings, and the formatter puts no space after it.
+            # f-strings contain doubled braces too, but the formatter puts no space after them.
             residue = r"{{ |{[%#]" if name.endswith(".py") else r"{[{%#]"
-            found = re.search(residue, EXPRESSIONS.sub("", text))
-            assert not found, f"{name}: {found}"
+            match = re.search(residue, EXPRESSIONS.sub("", text))
+            assert not match, f"{name}: {match}"
 
 
 @pytest.mark.parametrize("command", [["format", "--check"], ["check"]], ids=" ".join)
 @pytest.mark.parametrize("place", ["repo", "template", "model_types"])
-def test_ruff_finds_nothing_to_do(root: Path, tree: Path, command: list[str], place: str) -> None:
+def test_ruff_finds_nothing(root: Path, tree: Path, command: list[str], place: str) -> None:
     folder, target = (tree, ".") if place == "repo" else (root, place)
     _ruff(folder, *command, target)
 
 
 @pytest.mark.parametrize("slug", ["x", "z" * 40])
-def test_ruff_finds_nothing_to_do_however_long_the_name(
+def test_ruff_finds_nothing_with_names_of_any_length(
     scenario: dict[str, str], render: Callable[..., Path], slug: str
 ) -> None:
     repo = render({**scenario, "project_slug": slug})
@@ -104,7 +104,7 @@ def test_the_same_answers_give_the_same_bytes(
     assert _digests(render(scenario)) == _digests(tree)
 
 
-def test_the_modules_are_those_of_the_model_type(
+def test_the_modules_equal_those_of_the_model_type(
     root: Path, tree: Path, scenario: dict[str, str]
 ) -> None:
     folder = root / "model_types" / scenario["model_type"]
@@ -113,7 +113,7 @@ def test_the_modules_are_those_of_the_model_type(
         assert (tree / "src" / package / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_each_engine_has_its_words(questions: dict[str, Any]) -> None:
+def test_words_are_listed_for_every_engine(questions: dict[str, Any]) -> None:
     assert set(questions["orchestrator"]["choices"].values()) <= set(ENGINES)
 
 
@@ -126,8 +126,8 @@ def test_engines_not_chosen_leave_no_trace(
         assert not _words(name) & others, name
     assert not _words((tree / "pyproject.toml").read_text()) & others
     for engine in ENGINES:
-        here = (tree / "orchestration" / engine).exists()
-        assert here == (engine == chosen and (root / "template/orchestration" / engine).exists())
+        exists = (tree / "orchestration" / engine).exists()
+        assert exists == (engine == chosen and (root / "template/orchestration" / engine).exists())
 
 
 def test_files_are_small_and_only_scripts_are_executable(tree: Path) -> None:
@@ -137,7 +137,7 @@ def test_files_are_small_and_only_scripts_are_executable(tree: Path) -> None:
     assert not [path for path in paths if path.stat().st_size > 200_000]
 
 
-def test_text_is_tidy(tree: Path) -> None:
+def test_text_files_have_clean_whitespace(tree: Path) -> None:
     for name, text in _texts(tree):
         if text:
             assert "\r" not in text, name
@@ -147,12 +147,12 @@ def test_text_is_tidy(tree: Path) -> None:
             assert not spaces, f"{name}: spaces at the end of {spaces[0]!r}"
 
 
-def test_git_takes_every_file(tree: Path, tmp_path: Path, git: Callable[..., str]) -> None:
+def test_git_ignores_no_file(tree: Path, tmp_path: Path, git: Callable[..., str]) -> None:
     folder = str(tmp_path / "git")
     git(tmp_path, "init", "--quiet", "--bare", folder)
-    here = (f"--git-dir={folder}", f"--work-tree={tree}", "-c", "core.bare=false")
-    git(tree, *here, "add", "--all")
-    assert set(git(tree, *here, "ls-files", "-z").split("\0")) - {""} == set(_names(tree))
+    options = (f"--git-dir={folder}", f"--work-tree={tree}", "-c", "core.bare=false")
+    git(tree, *options, "add", "--all")
+    assert set(git(tree, *options, "ls-files", "-z").split("\0")) - {""} == set(_names(tree))
 
 
 def test_answers_are_recorded(
@@ -170,28 +170,28 @@ def test_answers_are_recorded(
     assert answers["_src_path"] == str(template)
 
 
-def test_nothing_of_this_machine_and_no_secret_is_in_it(
+def test_files_contain_no_local_paths_and_no_secrets(
     root: Path, tree: Path, template: Path
 ) -> None:
     places = [str(root), str(template.parent), str(tree.parent), f"{Path.home()}/"]
-    # Where Copier keeps its clone of the template while it works.
+    # Copier clones the template to this folder while it renders.
     places.append(f"{tempfile.gettempdir()}/copier")
     for name, text in _texts(tree):
         lines = [line for line in text.splitlines() if not line.startswith("_src_path: ")]
         for line in lines:
             assert not [place for place in places if place in line], f"{name}: {line}"
-            # Tests may hold a made-up one, to see that it is not shown.
+            # Tests may contain fake secrets, to verify that they are not shown.
             assert name.startswith("tests/") or not SECRETS.search(line), f"{name}: {line}"
 
 
-def test_the_last_words_say_where_it_is_and_what_to_type(
+def test_the_final_message_shows_the_folder_and_the_next_commands(
     template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     repo, name = tmp_path / "my repo", "Émile's {{ flights }} \\ 🛫"
     copier.run_copy(str(template), repo, {"project_name": name}, defaults=True, unsafe=False)
-    said = capsys.readouterr().err
-    assert name in said
-    commands = [shlex.split(line) for line in re.findall(r"^ {4,}(.+)", said, re.MULTILINE)]
+    message = capsys.readouterr().err
+    assert name in message
+    commands = [shlex.split(line) for line in re.findall(r"^ {4,}(.+)", message, re.MULTILINE)]
     assert commands[0] == ["cd", str(repo)]
     assert commands[-1][0] == "make"
 
@@ -218,7 +218,7 @@ def _names(tree: Path) -> list[str]:
 
 
 def _texts(tree: Path) -> Iterator[tuple[str, str]]:
-    """Each text file's name and text; line endings as they are."""
+    """Yield the name and the text of each text file, with its line endings unchanged."""
     for name in _names(tree):
         content = (tree / name).read_bytes()
         if b"\0" not in content:

@@ -1,7 +1,7 @@
-"""The chart in all its forms: of each engine, with and without components, for each environment.
+"""All variants of the chart: each engine, with and without components, for each environment.
 
-A scenario is an engine and a model type, and no file of the chart depends on the type: a test says
-so.
+A scenario is an engine and a model type. No file of the chart depends on the model type, which a
+test verifies.
 """
 
 import json
@@ -17,7 +17,7 @@ Values = dict[str, Any]
 ENGINES = ("airflow", "argo", "kubeflow", "temporal")
 COMPONENTS = ("batch", "stream", "dashboard")
 ENVIRONMENTS = ("staging", "prod")
-# An engine's part of the chart does not depend on the components, nor theirs on the engine.
+# The engine's part of the chart and the components' parts are independent of each other.
 CHOICES: list[tuple[str, tuple[str, ...]]] = [
     *((engine, chosen) for engine in ENGINES for chosen in (COMPONENTS, ())),
     *(("argo", (component,)) for component in COMPONENTS),
@@ -25,12 +25,12 @@ CHOICES: list[tuple[str, tuple[str, ...]]] = [
 
 
 def image(name: str, digit: str = "0") -> Values:
-    """An image by its digest."""
+    """Values of an image with a digest."""
     return {"repository": f"registry.example.com/team/{name}", "digest": "sha256:" + digit * 64}
 
 
 def model(version: int) -> Values:
-    """A version as a release names it."""
+    """Values of a model version as a release records them."""
     return {"version": str(version), "digest": f"{version:x}" * 64}
 
 
@@ -39,7 +39,7 @@ RELEASE: Values = {
     "serving": {"image": image("serve"), "model": model(3)},
     "dashboard": {"image": image("dashboard")},
 }
-# Each value that brings an object or a field.
+# Every value that adds an object or a field.
 EVERYTHING: Values = {
     "env": {"MLFLOW_TRACKING_URI": "https://mlflow.example.com"},
     "envFrom": ["dvc-remote"],
@@ -90,7 +90,7 @@ CASES: dict[str, tuple[Values, ...]] = {
 
 
 class Form(NamedTuple):
-    """A chart with values: its folder, and the files that helm gets, the later ones win."""
+    """A chart's folder and its values files in helm's order: later ones take precedence."""
 
     name: str
     chart: Path
@@ -98,20 +98,20 @@ class Form(NamedTuple):
 
 
 def forms(made: Callable[..., Path], folder: Path) -> Iterator[Form]:
-    """Each form of the chart; the files of values that only the tests have lie in `folder`.
+    """Yield each variant of the chart; the tests' own values files are written to `folder`.
 
-    Environments that say the same have one form.
+    Environments with equal values yield one variant.
     """
     for engine, chosen in CHOICES:
         repo = made(engine, chosen)
-        said = set()
+        seen = set()
         for environment in ENVIRONMENTS:
             own = [repo / "deploy/envs" / environment / f"{x}.yaml" for x in ("values", "release")]
             files = [file for file in own if file.exists()]
             parsed = json.dumps([yaml.safe_load(file.read_text()) for file in files])
-            if parsed in said:
+            if parsed in seen:
                 continue
-            said.add(parsed)
+            seen.add(parsed)
             for case, values in CASES.items():
                 extra = [_written(folder / f"{case}-{i}.json", x) for i, x in enumerate(values)]
                 name = f"{engine}-{'+'.join(chosen) or 'none'}-{environment}-{case}"
@@ -120,16 +120,16 @@ def forms(made: Callable[..., Path], folder: Path) -> Iterator[Form]:
 
 
 def helm(tool: str, form: Form, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a helm command on a form."""
+    """Run a helm command on a variant of the chart."""
     flags = [flag for file in form.values for flag in ("--values", str(file))]
     command = [tool, *words, str(form.chart), *flags]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def manifests(text: str) -> set[str]:
-    """The objects of a rendered chart, each as a text: forms share most of them."""
-    found = yaml.load_all(text, yaml.CSafeLoader)
-    return {json.dumps(each, sort_keys=True) for each in found if each}
+    """Objects of a rendered chart, each as JSON text: variants share most of them."""
+    objects = yaml.load_all(text, yaml.CSafeLoader)
+    return {json.dumps(each, sort_keys=True) for each in objects if each}
 
 
 def _written(file: Path, values: Values) -> Path:

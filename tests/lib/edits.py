@@ -1,32 +1,33 @@
-"""Edits as a team makes them, of each kind, in files of each class; a seed decides the rest."""
+"""Edits like a team's: each kind of edit, in files of each class; a seed decides the rest."""
 
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from releases import commit, tree, whose
+from releases import commit, file_owners, tree
 
 CLASSES = ("yours", "platform", "shared", "tools")
-# The answers file is Copier's to write; where it was edited, `copier update` refuses or obeys.
+# Only Copier writes the answers file; `copier update` refuses an edited one or follows the edit.
 NOT_BY_HAND = {".copier-answers.yml"}
 
 
-# A kind, the class of the file, and a seed that chooses the file, the place and the words.
+# The kind of edit, the class of the file, and a seed that chooses the file, the line and the text.
 Edit = tuple[str, str, int]
 
 
 def work(folder: Path, edits: Iterable[Edit], fresh: Path) -> None:
-    """Do some edits in a repo and commit them.
+    """Apply some edits to a repo and commit them.
 
-    A repo of an early release cannot say whose a file is, so `fresh`, one of the latest, does.
+    The class of a file is read from `fresh`, a repo of the latest release: early releases did not
+    record it.
     """
     for number, (kind, owner, seed) in enumerate(edits):
         dice = random.Random(f"{number} {kind} {owner} {seed}")
         names = sorted(set(tree(folder)) - NOT_BY_HAND)
-        owners = whose(fresh, names)
-        there = [x for x in names if owners[x] == owner and not (folder / x).is_symlink()]
-        if there:
-            KINDS[kind](folder / dice.choice(there), dice)
+        owners = file_owners(fresh, names)
+        candidates = [x for x in names if owners[x] == owner and not (folder / x).is_symlink()]
+        if candidates:
+            KINDS[kind](folder / dice.choice(candidates), dice)
     commit(folder)
 
 
@@ -78,6 +79,22 @@ def _chmod(path: Path, dice: random.Random) -> None:
     path.chmod(path.stat().st_mode ^ 0o111)
 
 
+def _folder(path: Path, dice: random.Random) -> None:
+    """Replace a file by a folder of the same name."""
+    content = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    (path / "own").write_bytes(content + _line(dice) + b"\n")
+
+
+def _package(path: Path, dice: random.Random) -> None:
+    """Replace a module by a package of the same name."""
+    content = path.read_bytes()
+    path.unlink()
+    path.with_suffix("").mkdir(exist_ok=True)
+    (path.with_suffix("") / "__init__.py").write_bytes(content + _line(dice) + b"\n")
+
+
 KINDS: dict[str, Callable[[Path, random.Random], None]] = {
     "append": _append,
     "change": _change,
@@ -87,3 +104,13 @@ KINDS: dict[str, Callable[[Path, random.Random], None]] = {
     "add": _add,
     "chmod": _chmod,
 }
+
+OF_MOVED = (_append, _change, _delete, _rename, _folder, _package)
+
+
+def work_on_moved(folder: Path, names: Iterable[str], seed: int) -> None:
+    """Edit files that an update moves, each in one of the ways, and commit."""
+    dice = random.Random(seed)
+    for number, name in enumerate(names):
+        OF_MOVED[number % len(OF_MOVED)](folder / name, dice)
+    commit(folder)

@@ -1,18 +1,18 @@
-"""The variables that keep the settings of this machine's user out of what a test runs."""
+"""Environment variables that keep the user's own settings out of the tests."""
 
 import os
 from pathlib import Path
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Write empty settings into a folder; give the variables that lead to them."""
+    """Write empty settings to a folder and return the variables that point to them."""
     for name, text in {
         "copier.yml": "{}\n",
-        # A checkout in a container may belong to somebody else; nothing must outlive a power cut.
+        # A checkout in a container may belong to another user; no repo needs to survive a crash.
         "gitconfig": "[init]\ndefaultBranch = main\n[safe]\ndirectory = *\n[core]\nfsync = none\n",
     }.items():
         (folder / name).write_text(text)
-    given = {
+    variables = {
         "COPIER_SETTINGS_PATH": str(folder / "copier.yml"),
         "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
         "GIT_CONFIG_SYSTEM": os.devnull,
@@ -21,9 +21,9 @@ def environment(folder: Path) -> dict[str, str]:
         "DVC_GLOBAL_CONFIG_DIR": str(folder),
         "DVC_SYSTEM_CONFIG_DIR": str(folder),
         "DVC_NO_ANALYTICS": "true",
-        # What mypy reads of the libraries is the same in every repo.
+        # Repos share mypy's cache: their libraries are the same.
         "MYPY_CACHE_DIR": str(folder / "mypy"),
     }
     for role in ("AUTHOR", "COMMITTER"):
-        given |= {f"GIT_{role}_NAME": "Tests", f"GIT_{role}_EMAIL": "tests@example.com"}
-    return given
+        variables |= {f"GIT_{role}_NAME": "Tests", f"GIT_{role}_EMAIL": "tests@example.com"}
+    return variables

@@ -1,4 +1,4 @@
-"""The releases that the history holds, the repos that they made, and the update to the latest."""
+"""The releases in the git history, the repos that they generate, and the update to the latest."""
 
 import os
 import shutil
@@ -12,18 +12,19 @@ from typing import Any
 import copier
 import yaml
 from copier.errors import UnsafeTemplateError
+from packaging.version import Version
 
-# What lies here, and a release after it that a test makes up.
+# Tags of the working tree and of a later release that a test makes up.
 HERE = "v999.0.0"
 LATER = "v1000.0.0"
 
 Answers = dict[str, Any]
-# Whether a file is executable, and its bytes; a link's are where it leads.
+# By path: the executable bit and the content of a file; the content of a link is its target.
 Tree = Mapping[str, tuple[bool, bytes]]
 
 
 def git(folder: Path, *arguments: str, stdin: str | None = None) -> str:
-    """Run git in a folder; give what it prints."""
+    """Run git in a folder and return its output."""
     command = ["git", "-C", str(folder), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, input=stdin)
     assert done.returncode == 0, f"git {' '.join(arguments)}: {done.stderr}"
@@ -31,7 +32,7 @@ def git(folder: Path, *arguments: str, stdin: str | None = None) -> str:
 
 
 def history(checkout: Path) -> dict[str, str]:
-    """The commit of each release, the oldest first: the one that raised the version."""
+    """Commits of the releases by tag, oldest first: those that raised the version."""
     commits: dict[str, str] = {}
     touched = git(checkout, "log", "--first-parent", "--format=%H", "--", "pyproject.toml").split()
     for commit in reversed(touched):
@@ -41,10 +42,10 @@ def history(checkout: Path) -> dict[str, str]:
 
 
 def publish(checkout: Path, clone: Path) -> Path:
-    """Clone a checkout, tag its releases, and what is not committed yet as the latest.
+    """Clone a checkout, tag its releases, and tag the working tree as the latest one.
 
-    Copier takes the latest tag, and of a checkout with changes it records a commit that does not
-    exist; so both would test something else than the files that lie here.
+    Without the last tag, Copier would take an earlier release, or record a commit that does not
+    exist for a checkout with changes, instead of testing the files in the working tree.
     """
     git(checkout, "clone", "--quiet", "--no-tags", str(checkout), str(clone))
     for tag, commit in history(clone).items():
@@ -56,7 +57,7 @@ def publish(checkout: Path, clone: Path) -> Path:
 
 
 def follow(clone: Path, later: Path, change: Callable[[Path], None]) -> Path:
-    """Clone a template and publish a release after its latest, with a change to its files."""
+    """Clone a template and publish a later release with a change to its files."""
     git(clone, "clone", "--quiet", str(clone), str(later))
     change(later)
     git(later, "add", "--all")
@@ -69,8 +70,27 @@ def _release(clone: Path, tag: str) -> None:
     git(clone, "tag", tag)
 
 
+def moves(clone: Path, tag: str, latest: str, package: str) -> dict[str, list[str]]:
+    """Paths that migrations after a release move, by old path: one for a rename, more for a split.
+
+    A folder that is renamed is not listed by file.
+    """
+    config = yaml.safe_load(git(clone, "show", f"{latest}:copier.yml"))
+    targets: dict[str, list[str]] = {}
+    for migration in config["_migrations"]:
+        if Version(str(migration["version"])) <= Version(tag):
+            continue
+        words = [word.replace("{{ package_name }}", package) for word in migration["command"]]
+        options = [place for place, word in enumerate(words) if word in ("--rename", "--split")]
+        ends = [place for place, word in enumerate(words) if word.startswith("--")]
+        for place in options:
+            end = min((other for other in ends if other > place), default=len(words))
+            targets[words[place + 1]] = words[place + 2 : end]
+    return targets
+
+
 def scenarios(checkout: Path, commit: str) -> dict[str, Answers]:
-    """The answers of each combination that a release supports, by its name."""
+    """Answers of each combination that a release supports, by name."""
     names = git(checkout, "ls-tree", "--name-only", f"{commit}:scenarios").split()
     return {
         name.removesuffix(".yml"): yaml.safe_load(
@@ -81,7 +101,7 @@ def scenarios(checkout: Path, commit: str) -> dict[str, Answers]:
 
 
 def start(clone: Path, tag: str, answers: Answers, folder: Path) -> Path:
-    """Make a team's repo as a release made it, and commit it."""
+    """Generate a team's repo with a release and commit it."""
     copier.run_copy(str(clone), folder, answers, vcs_ref=tag, defaults=True, quiet=True)
     git(folder, "init", "--quiet")
     commit(folder)
@@ -89,7 +109,10 @@ def start(clone: Path, tag: str, answers: Answers, folder: Path) -> Path:
 
 
 def covering(names: Collection[str]) -> list[str]:
-    """Of scenarios ENGINE-TYPE, as few as have each engine and each type: no file needs both."""
+    """Select a few of the scenarios ENGINE-TYPE that cover each engine and each model type.
+
+    The two need not be combined: no file depends on both.
+    """
     chosen: list[str] = []
     for least in (2, 1):
         for name in sorted(names):
@@ -99,41 +122,46 @@ def covering(names: Collection[str]) -> list[str]:
 
 
 class Repos:
-    """The repos that the releases made of their scenarios: each made once, and copied."""
+    """Repos generated by the releases from their scenarios; each is generated once and copied."""
 
     def __init__(self, clone: Path, folder: Path) -> None:
-        """Keep them in a folder; the template is a clone whose releases are tagged."""
+        """Store the repos in `folder`; `clone` is a template whose releases are tagged."""
         self.clone = clone
         self.folder = folder
         self.latest = git(clone, "tag", "--sort=version:refname").split()[-1]
 
     def base(self, tag: str, scenario: str) -> Path:
-        """A repo as a release made it. Not to be edited."""
+        """Path of the repo as a release generates it. Do not edit it."""
         folder = self.folder / f"{tag}-{scenario}"
         if not folder.exists():
             start(self.clone, tag, scenarios(self.clone, tag)[scenario], folder)
         return folder
 
     def fresh(self, tag: str, scenario: str) -> Path:
-        """What the latest release makes of the answers of that repo. Not to be edited."""
+        """Path of a repo generated by the latest release from the same answers. Do not edit it."""
         folder = self.folder / f"{tag}-{scenario}-fresh"
         if not folder.exists():
             start(self.clone, self.latest, recorded(self.base(tag, scenario)), folder)
         return folder
 
+    def moves(self, tag: str, scenario: str) -> dict[str, list[str]]:
+        """Paths that the update from a release moves; see `moves`."""
+        package = recorded(self.base(tag, scenario))["package_name"]
+        return moves(self.clone, tag, self.latest, package)
+
     def copy(self, tag: str, scenario: str, folder: Path) -> Path:
-        """Such a repo to work in."""
+        """Copy the repo of a release and a scenario to a folder."""
         return shutil.copytree(self.base(tag, scenario), folder, symlinks=True)
 
 
 def commit(folder: Path) -> None:
-    """Commit all there is in a repo, if anything."""
+    """Commit all changes in a repo; the commit may be empty."""
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--allow-empty", "--message", "Work")
 
 
 def update(folder: Path, answers: Answers | None = None) -> None:
-    """Update a repo to the latest release, trusting the template only where it must be."""
+    """Update a repo to the latest release, trusting the template only if the update requires it."""
     for trust in (False, True):
         try:
             copier.run_update(
@@ -146,13 +174,13 @@ def update(folder: Path, answers: Answers | None = None) -> None:
 
 
 def recorded(folder: Path) -> Answers:
-    """The answers that a repo was made of."""
+    """Answers recorded in a repo."""
     answers = yaml.safe_load((folder / ".copier-answers.yml").read_text())
     return {name: value for name, value in answers.items() if not name.startswith("_")}
 
 
 def tree(folder: Path) -> Tree:
-    """Each file in a repo that git does not ignore."""
+    """Files in a repo that git does not ignore, by path."""
     names = git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     paths = {name: folder / name for name in names if name}
     return {x: _entry(path) for x, path in paths.items() if path.is_symlink() or path.is_file()}
@@ -164,10 +192,10 @@ def _entry(path: Path) -> tuple[bool, bytes]:
     return bool(path.stat().st_mode & stat.S_IXUSR), path.read_bytes()
 
 
-def whose(folder: Path, names: Collection[str]) -> dict[str, str]:
-    """The class that owns each of some files, as the attributes of a repo say."""
-    said = git(
+def file_owners(folder: Path, names: Collection[str]) -> dict[str, str]:
+    """Class of each file, read from the git attributes of a repo."""
+    attributes = git(
         folder, "check-attr", "-z", "--stdin", "mlops", stdin="".join(f"{x}\0" for x in names)
     )
-    fields = said.split("\0")
+    fields = attributes.split("\0")
     return dict(zip(fields[0::3], fields[2::3], strict=False))

@@ -1,4 +1,4 @@
-"""What the API server would say of a manifest: the kinds that it knows, as schemas and as CRDs."""
+"""Schemas to validate manifests with, as the API server would: built-in kinds and CRDs."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ import yaml
 Schema = dict[str, Any]
 
 KUBERNETES = "1.34.0"
-# The kinds of other projects, out of the Go modules that define them.
+# Go modules that define the kinds of other projects, and the files with the definitions.
 MODULES = {
     "github.com/argoproj/argo-workflows/v4@v4.0.5": [
         "manifests/base/crds/full/argoproj.io_cronworkflows.yaml",
@@ -32,33 +32,33 @@ MODULES = {
 
 
 class Unreachable(Exception):
-    """The modules are not to be had here."""
+    """The Go modules cannot be downloaded."""
 
 
 def crds(go: str) -> list[Schema]:
-    """The definitions of the kinds that the chart uses, in Go's cache of modules.
+    """Definitions of the custom kinds that the chart uses, read from Go's module cache.
 
     Raises:
-        Unreachable: the Go module proxy did not give them.
+        Unreachable: the download from the Go module proxy failed.
     """
     command = [go, "mod", "download", "-json", *MODULES]
     done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode:
         raise Unreachable(f"{' '.join(command)}: {done.stdout}{done.stderr}")
-    # Kubeflow's module has none: here is what its own ask for.
+    # Kubeflow's module has no CRDs.
     files = [Path(__file__).with_name("kubeflow.yaml")]
     for module in _stream(done.stdout):
         names = MODULES[f"{module['Path']}@{module['Version']}"]
         files += [Path(module["Dir"], name) for name in names]
-    found = (each for file in files for each in yaml.load_all(file.read_text(), yaml.CSafeLoader))
-    return [each for each in found if each]
+    texts = (file.read_text() for file in files)
+    return [each for text in texts for each in yaml.load_all(text, yaml.CSafeLoader) if each]
 
 
 def location(folder: Path, definitions: list[Schema]) -> str:
-    """Write all schemas into `folder`; give where kubeconform finds that of a kind."""
+    """Write all schemas to `folder` and return kubeconform's `-schema-location` for it."""
     own = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
     for file in (own / f"v{KUBERNETES}-local-strict").glob("*.json"):
-        # They refer to each other as they would on the web; here, by the names of the files.
+        # Their references are web addresses; replace them with file names.
         text = file.read_text().replace('"/api/_definitions.json#', '"_definitions.json#')
         schema = json.loads(text)
         schema.pop("$id", None)
@@ -73,25 +73,25 @@ def location(folder: Path, definitions: list[Schema]) -> str:
 
 
 def _strict(schema: Any, top: bool = True) -> Any:
-    """JSON Schema of an OpenAPI schema, which refuses fields that it does not know."""
+    """Convert an OpenAPI schema to a JSON Schema that refuses unknown fields."""
     if isinstance(schema, list):
         return [_strict(each, False) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: _strict(value, False) for key, value in schema.items()}
+    strict = {key: _strict(value, False) for key, value in schema.items()}
     if schema.get("x-kubernetes-int-or-string"):
-        made.pop("type", None)
+        strict.pop("type", None)
     fields = schema.get("properties")
-    known = isinstance(fields, dict) and not schema.get("x-kubernetes-preserve-unknown-fields")
-    if known and schema.get("type") == "object" and (top or fields):
-        made.setdefault("additionalProperties", False)
+    closed = isinstance(fields, dict) and not schema.get("x-kubernetes-preserve-unknown-fields")
+    if closed and schema.get("type") == "object" and (top or fields):
+        strict.setdefault("additionalProperties", False)
     if top:
-        made["properties"]["metadata"] = {"type": "object"}
-    return made
+        strict["properties"]["metadata"] = {"type": "object"}
+    return strict
 
 
 def _stream(text: str) -> Iterator[Schema]:
-    """The JSON objects of a text that has one after the other."""
+    """Yield the JSON objects of a text of concatenated objects."""
     decoder, rest = json.JSONDecoder(), text.strip()
     while rest:
         value, end = decoder.raw_decode(rest)

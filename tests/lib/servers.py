@@ -1,4 +1,4 @@
-"""A verb of a generated repo that answers over HTTP until it is stopped."""
+"""Commands of a generated repo that serve HTTP until they are stopped."""
 
 import os
 import signal
@@ -18,10 +18,10 @@ MOMENT = 10
 
 @contextmanager
 def running(repo: Repo, log: Path, ready: str, *command: str) -> Iterator[str]:
-    """Run a command with `PORT=…` behind it, until the block ends; gives where it answers.
+    """Run a command with `PORT=…` appended until the block ends, and yield its URL.
 
-    It is ready when it answers the path `ready`. In the end the command alone is told to stop, as a
-    supervisor does it, and nothing that it started may stay.
+    The command is ready when it responds to the path `ready`. At the end, only the command itself
+    gets SIGTERM, as from a supervisor, and all processes that it started must end too.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -43,22 +43,22 @@ def running(repo: Repo, log: Path, ready: str, *command: str) -> Iterator[str]:
         server.terminate()
         server.wait(SECONDS)
         with suppress(ProcessLookupError):
-            # Processes that were told to stop may need a moment on a busy machine.
-            until = time.monotonic() + MOMENT
-            while time.monotonic() < until:
+            # Processes may need a moment to end on a busy machine.
+            deadline = time.monotonic() + MOMENT
+            while time.monotonic() < deadline:
                 os.killpg(server.pid, 0)
                 time.sleep(0.1)
             os.killpg(server.pid, signal.SIGKILL)
-            raise AssertionError(f"{server.args!r} ends, and what it started stays")
+            raise AssertionError(f"{server.args!r} ended, but left processes running")
 
 
 def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    until = time.monotonic() + SECONDS
-    while time.monotonic() < until and server.poll() is None:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
         try:
-            with urlopen(url) as answer:
-                assert answer.status == 200
+            with urlopen(url) as response:
+                assert response.status == 200
             return
         except OSError:
             time.sleep(0.2)
-    raise AssertionError(f"{server.args!r} does not answer: {log.read_text()}")
+    raise AssertionError(f"{server.args!r} does not respond: {log.read_text()}")

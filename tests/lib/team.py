@@ -1,4 +1,4 @@
-"""A platform that makes releases, and a team's repo that takes them by its own commands."""
+"""A platform that publishes releases, and a team's repo that updates to them with its commands."""
 
 import os
 import subprocess
@@ -11,20 +11,20 @@ Git = Callable[..., str]
 
 @dataclass(frozen=True)
 class Platform:
-    """A template with releases; the first is this checkout's."""
+    """A template with releases; the first is this checkout."""
 
     folder: Path
     git: Git
 
     def edit(self, file: str, old: str, new: str) -> None:
-        """Replace a text that must be in a file of the template."""
+        """Replace a text in a file of the template, which must contain it."""
         path = self.folder / file
         assert old in path.read_text(), f"{file} has no {old!r}"
         path.write_text(path.read_text().replace(old, new, 1))
 
     def release(self, version: str) -> None:
-        """Commit what was edited, with a section in the changelog, and tag it."""
-        self.edit("CHANGELOG.md", "\n## ", f"\n## {version}\n\nWhat {version} brings.\n\n## ")
+        """Add a changelog section, commit all edits and tag the release."""
+        self.edit("CHANGELOG.md", "\n## ", f"\n## {version}\n\nChanges in {version}.\n\n## ")
         self.git(self.folder, "add", "--all")
         self.git(self.folder, "commit", "--quiet", "--message", version)
         self.git(self.folder, "tag", f"v{version}")
@@ -32,14 +32,14 @@ class Platform:
 
 @dataclass(frozen=True)
 class Team:
-    """A repo in git, and the commands that are typed in it."""
+    """A team's git repo and the commands that are run in it."""
 
     folder: Path
     git: Git
     env: dict[str, str] = field(default_factory=dict)
 
     def make(self, *arguments: str, **env: str) -> tuple[int, str]:
-        """Run make; give its exit code and what is printed, which is shown where a test fails."""
+        """Run make; return its exit code and its output, which is also printed for failed tests."""
         done = subprocess.run(
             ["make", *arguments],
             cwd=self.folder,
@@ -53,13 +53,13 @@ class Team:
         return done.returncode, done.stdout
 
     def write(self, file: str, text: str) -> None:
-        """Write a file, and commit everything."""
+        """Write a file and commit everything."""
         (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / file).write_text(text)
         self.commit()
 
     def read(self, file: str) -> str:
-        """The text of a file."""
+        """Return the text of a file."""
         return (self.folder / file).read_text()
 
     def commit(self) -> None:
@@ -68,10 +68,10 @@ class Team:
         self.git(self.folder, "commit", "--quiet", "--message", "Change")
 
     def status(self) -> str:
-        """What differs from the last commit."""
+        """Return the changes since the last commit in git's short format."""
         return self.git(self.folder, "status", "--porcelain")
 
     def log(self) -> str:
-        """What was asked of uv but Copier."""
+        """Return the logged calls of uv: all except those that run Copier."""
         file = self.folder.parent / "uv.log"
         return file.read_text() if file.exists() else ""

@@ -1,7 +1,7 @@
-"""The service with the stores that a cluster has: features from Redis, the prediction log in S3.
+"""The service with the stores of a cluster: features from Redis, the prediction log in S3.
 
-test_guarantees.py puts this file into a repo's tests/platform/, beside the tests of the service
-whose fixtures it takes, since neither a Redis nor moto is anything that a team's repo should need.
+test_guarantees.py copies this file to tests/platform/serving/ of a repo, since it uses fixtures of
+the service's tests. It is not part of the repo, because a team should need neither Redis nor moto.
 """
 
 import importlib.util
@@ -29,25 +29,25 @@ assert spec
 assert spec.loader
 local: Any = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(local)
-asked, fetched, joined, now, serve = (
-    getattr(local, name) for name in ("asked", "fetched", "joined", "now", "serve")
+requests, fetched, joined, now, serve = (
+    getattr(local, name) for name in ("requests", "fetched", "joined", "now", "serve")
 )
 
 pytestmark = pytest.mark.filterwarnings("default")
 
 
 class Redis:
-    """A server of its own, which can be away and come back, as empty as it was."""
+    """A Redis server that can be stopped and started again; it then is empty."""
 
     def __init__(self, folder: Path) -> None:
-        """Start it on a free port."""
+        """Start the server on a free port."""
         self._folder = folder
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.start()
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server and wait until it accepts connections."""
         options = ("--save", "", "--appendonly", "no", "--bind", "127.0.0.1")
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), *options],
@@ -63,14 +63,14 @@ class Redis:
                 time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it, hung or not."""
+        """Kill the server, even if it is suspended."""
         self.process.kill()
         self.process.wait()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def redis(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    """The online store that feature_store.yaml names."""
+    """The online store, entered in feature_store.yaml."""
     server = Redis(tmp_path_factory.mktemp("redis"))
     values = yaml.safe_load(STORE.read_text())
     values["online_store"] = {
@@ -87,13 +87,13 @@ test_too_old_in_redis = local.test_a_feature_older_than_its_ttl_counts_as_missin
 
 
 @pytest.mark.parametrize("failure", ["away", "hung"])
-def test_without_redis_defaults_answer_until_it_is_back(
+def test_without_redis_defaults_are_used_until_it_recovers(
     mlops: Any, serve: Any, redis: Redis, trained: Any, raw: dict[str, pd.DataFrame],
-    asked: pd.DataFrame, joined: pd.DataFrame, now: Any, failure: str,
+    requests: pd.DataFrame, joined: pd.DataFrame, now: Any, failure: str,
 ) -> None:  # fmt: skip
     service = serve()
     predict = mlops("contract").model().predict
-    sent = local._exact(asked[local._inputs(mlops, asked)].head(50))
+    sent = local._exact(requests[local._inputs(mlops, requests)].head(50))
     local._same(service.predict(sent), predict(trained, joined.head(50)))
     before = service.metric("mlops_online_store_failures_total")
     lookups = service.predictor.lookups
@@ -103,7 +103,7 @@ def test_without_redis_defaults_answer_until_it_is_back(
 
     if failure == "away":
         redis.stop()
-        mlops("serving.online").Online()  # a service that starts now does not notice
+        mlops("serving.online_features").Online()  # a service can start without Redis
     else:
         redis.process.send_signal(signal.SIGSTOP)
     lookups.timeout = 0.1
@@ -124,7 +124,7 @@ def test_without_redis_defaults_answer_until_it_is_back(
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A bucket of a server that Arrow and boto3 find by the standard variables."""
+    """A bucket on a server that Arrow and boto3 find through the standard variables."""
     server = ThreadedMotoServer("127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
@@ -141,13 +141,13 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     server.stop()
 
 
-def test_the_prediction_log_is_kept_in_s3(
-    mlops: Any, serve: Any, bucket: Any, asked: pd.DataFrame
+def test_the_prediction_log_is_written_to_s3(
+    mlops: Any, serve: Any, bucket: Any, requests: pd.DataFrame
 ) -> None:
     service = serve("s3://bucket/log")
-    rows = asked[local._inputs(mlops, asked)].head(40)
-    answer: httpx.Response = service.predict(local._exact(rows), **{"x-request-id": "mine"})
-    assert answer.status_code == 200
+    rows = requests[local._inputs(mlops, requests)].head(40)
+    response: httpx.Response = service.predict(local._exact(rows), **{"x-request-id": "mine"})
+    assert response.status_code == 200
     service.stop()
     keys = [one.key for one in bucket.objects.all() if not one.key.endswith("/")]
     (key,) = keys
@@ -155,17 +155,17 @@ def test_the_prediction_log_is_kept_in_s3(
     assert not Path(key).name.startswith(".")
     log = pd.read_parquet(io.BytesIO(bucket.Object(key).get()["Body"].read()))
     assert set(log["request"]) == {"mine"}
-    said = pd.DataFrame(answer.json()["predictions"])
-    pd.testing.assert_frame_equal(log[[*said]], said)
+    predictions = pd.DataFrame(response.json()["predictions"])
+    pd.testing.assert_frame_equal(log[[*predictions]], predictions)
     pd.testing.assert_frame_equal(log[[*rows]], rows, check_dtype=False)
 
 
-def test_a_bucket_that_is_away_stops_no_answer(
-    mlops: Any, serve: Any, bucket: Any, asked: pd.DataFrame
+def test_a_missing_bucket_does_not_stop_responses(
+    mlops: Any, serve: Any, bucket: Any, requests: pd.DataFrame
 ) -> None:
     service = serve("s3://elsewhere/log")
     dropped = service.metric("mlops_log_dropped_rows_total")
-    sent = local._exact(asked[local._inputs(mlops, asked)].head(5))
+    sent = local._exact(requests[local._inputs(mlops, requests)].head(5))
     assert service.predict(sent).status_code == 200
     service.stop()
     assert mlops("serving.metrics").LOG_DROPPED._value.get() - dropped == 5

@@ -1,7 +1,7 @@
-"""`mlops stage` over S3: the same bytes, at a cost that earlier runs do not change.
+"""`mlops stage` over S3: the same bytes, and a number of requests independent of earlier runs.
 
-test_guarantees.py puts this file into a repo's tests/platform/, beside the toy repo that it takes
-from there, since moto is nothing that a team's repo should install.
+test_guarantees.py copies this file to tests/platform/runner/ of a repo, since it uses the toy repo
+defined there. It is not part of the repo, because a team should not need to install moto.
 """
 
 import importlib.util
@@ -50,16 +50,16 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_same_bytes_over_s3(toy: Any, bucket: Any) -> None:
     names = local.STAGES[:3]
     toy.run(*names)
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for lock in bucket.objects.filter(Prefix="dvc/runs/r1/"):
         stages = yaml.safe_load(lock.get()["Body"].read())["stages"].values()
-        found |= {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
+        digests |= {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
     assert toy.run(names[-1]) == []
     os.environ.pop("MLOPS_DVC_REMOTE")
-    assert found.items() < toy.repro().items()
+    assert digests.items() < toy.repro().items()
 
 
-def test_environments_share_no_run_over_s3(toy: Any, bucket: Any) -> None:
+def test_environments_do_not_share_runs_over_s3(toy: Any, bucket: Any) -> None:
     for environment in ("staging", "prod"):
         toy.monkeypatch.setenv("MLOPS_ENVIRONMENT", environment)
         assert toy.run("ingest", "features@x") == ["ingest", "features"]
@@ -67,7 +67,7 @@ def test_environments_share_no_run_over_s3(toy: Any, bucket: Any) -> None:
     assert folders >= {"dvc/runs/staging/r1", "dvc/runs/prod/r1"}
 
 
-def test_earlier_runs_change_no_request(
+def test_earlier_runs_do_not_add_requests(
     toy: Any, bucket: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def requests(run_id: str) -> int:
@@ -89,7 +89,7 @@ def test_earlier_runs_change_no_request(
 
 
 @pytest.mark.parametrize("missing", ["AWS_ACCESS_KEY_ID", "bucket"])
-def test_no_credentials_and_no_bucket_are_one_line(
+def test_missing_credentials_and_a_missing_bucket_are_reported_in_one_line(
     toy: Any, bucket: Any, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     if missing == "bucket":
@@ -98,6 +98,6 @@ def test_no_credentials_and_no_bucket_are_one_line(
         monkeypatch.delenv(missing)
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     problem: type[Exception] = toy.mlops("errors").Problem
-    with pytest.raises(problem, match=r"the DVC remote s3://\w+/dvc fails: .*") as caught:
+    with pytest.raises(problem, match=r"the DVC remote s3://\w+/dvc failed: .*") as caught:
         toy.run("ingest")
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Tables and parameters as strangers have them: see tests/borders, which can run for longer."""
+"""Short runs of tests/borders: unusual tables and parameters."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ from repos import Repo
 BORDERS = Path(__file__).parents[1] / "borders"
 
 
-def test_odd_tables_end_in_what_is_right_or_in_a_problem(
+def test_unusual_tables_give_correct_results_or_a_problem(
     once: None, variant: Callable[[bool], Repo]
 ) -> None:
     repo = variant(False)
@@ -16,7 +16,7 @@ def test_odd_tables_end_in_what_is_right_or_in_a_problem(
     assert repo.run("python", cases, str(repo.folder), "--seeds", "0:3").code == 0
 
 
-def test_each_way_to_write_parameters_is_read_or_refused(
+def test_unusual_parameters_are_read_or_refused(
     once: None, variant: Callable[[bool], Repo]
 ) -> None:
     repo = variant(False)

@@ -1,4 +1,4 @@
-"""Repos without some component: their types, their verbs and what the engine reads hold."""
+"""Repos without some components: types are correct, commands and the engine's graph complete."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from repos import Repo
 
 pytestmark = pytest.mark.usefixtures("once")
 
-VERBS = {
+COMMANDS = {
     "batch": {"rows", "score", "publish", "drift", "batch", "monitor"},
     "stream": {"serve", "materialize"},
     "dashboard": {"dashboard"},
@@ -21,16 +21,16 @@ VERBS = {
     [[], ["stream"], ["batch", "dashboard"]],
     ids=lambda names: "+".join(names) or "none",
 )
-def test_a_repo_without_the_others(
+def test_a_repo_without_some_components_is_complete(
     repo: Repo, scenario: dict[str, Any], render: Callable[..., Path], chosen: list[str]
 ) -> None:
     folder = render({**scenario, "components": chosen})
     binaries = repo.folder / ".venv" / "bin"
     path = f"{binaries}:{repo.env['PATH']}"
-    made = Repo(folder, repo.env | {"PATH": path, "PYTHONPATH": str(folder / "src")})
-    assert made.run("mlops", "graph", "--check").code == 0
-    assert made.run("mypy", "src").code == 0
-    for component, verbs in VERBS.items():
-        for verb in verbs:
-            said = made.run("mlops", verb, "--help")
-            assert (said.code == 0) == (component in chosen), verb
+    partial = Repo(folder, repo.env | {"PATH": path, "PYTHONPATH": str(folder / "src")})
+    assert partial.run("mlops", "graph", "--check").code == 0
+    assert partial.run("mypy", "src").code == 0
+    for component, commands in COMMANDS.items():
+        for command in commands:
+            done = partial.run("mlops", command, "--help")
+            assert (done.code == 0) == (component in chosen), command

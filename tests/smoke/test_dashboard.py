@@ -1,4 +1,4 @@
-"""The dashboard in a browser: each page, as a person clicks through it, after `make pipeline`."""
+"""The dashboard in a browser after `make pipeline`: a user clicks through each page."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("once")
 
 @pytest.fixture(scope="module")
 def address(trained: Repo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where `make dashboard` answers, on a port of its own."""
+    """URL of `make dashboard` on a free port."""
     log = tmp_path_factory.mktemp("dashboard") / "log"
     with running(trained, log, "/_stcore/health", "make", "dashboard") as url:
         yield url
@@ -32,7 +32,9 @@ def page(address: str, need: Callable[[str], str]) -> Iterator[Page]:
         browser.close()
 
 
-def test_right_after_the_pipeline(page: Page, pictures: Callable[[Page, str], None]) -> None:
+def test_pages_show_the_model_right_after_the_pipeline(
+    page: Page, pictures: Callable[[Page, str], None]
+) -> None:
     _open(page, "Versions")
     expect(page.get_by_test_id("stMetric").first).to_be_visible()
     expect(page.get_by_text("rules are kept.")).to_be_visible()
@@ -42,17 +44,20 @@ def test_right_after_the_pipeline(page: Page, pictures: Callable[[Page, str], No
     expect(page.get_by_text("as it was")).to_be_visible()
 
 
-def test_an_edited_input_is_answered(page: Page, pictures: Callable[[Page, str], None]) -> None:
+def test_an_edited_input_updates_the_prediction(
+    page: Page, pictures: Callable[[Page, str], None]
+) -> None:
     _open(page, "Explain and what-if")
     expect(page.get_by_text("as it was")).to_be_visible()
-    # The first number is the row's; the last button of one raises it, or lowers it at its most.
+    # The first number selects the row. The last enabled button of an input raises its value, or
+    # lowers it at the maximum.
     number = page.get_by_test_id("stNumberInput").nth(2)
     number.locator("button:enabled").last.click()
     expect(page.get_by_text("as edited")).to_be_visible()
     pictures(page, "explain")
 
 
-def test_batches_are_shown_when_there_are_some(
+def test_published_batches_are_shown(
     page: Page, trained: Repo, pictures: Callable[[Page, str], None]
 ) -> None:
     _open(page, "Batches")

@@ -1,4 +1,4 @@
-"""`make update` without stand-ins: lock, environment, graph and the platform's tests follow."""
+"""`make update` without stand-ins, including the lock, environment, graph and platform tests."""
 
 import dataclasses
 import re
@@ -12,7 +12,7 @@ from repos import Repo
 pytestmark = [pytest.mark.usefixtures("once"), pytest.mark.xdist_group("journeys")]
 
 
-def test_a_release_is_taken_whole(
+def test_a_release_is_applied_completely(
     repo: Repo, template: Path, git: Callable[..., str], tmp_path: Path
 ) -> None:
     platform, folder = tmp_path / "platform", tmp_path / "team"
@@ -21,7 +21,7 @@ def test_a_release_is_taken_whole(
     for file, old, new in (
         ("template/pyproject.toml.jinja", dependency, f'    "packaging>=24",\n{dependency}'),
         ("template/dvc.yaml", "stages:", "# Newer.\nstages:"),
-        ("CHANGELOG.md", "\n## ", "\n## 999.1.0\n\nOne dependency more.\n\n## "),
+        ("CHANGELOG.md", "\n## ", "\n## 999.1.0\n\nA new dependency.\n\n## "),
     ):
         text = (platform / file).read_text()
         assert old in text
@@ -41,12 +41,12 @@ def test_a_release_is_taken_whole(
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "Ours")
 
-    # All of the platform's tests run in test_scenario.py and, after an update, in test_update.py.
+    # test_scenario.py and test_update.py run the other platform tests.
     done = team.run("make", "update", PYTEST_ADDOPTS="-k test_contract")
     assert done.code == 0
-    assert "One dependency more." in done.said
-    assert " passed" in done.said
-    mine = (folder / "uv.lock").read_text().split('source = { editable = "." }')[1]
-    assert '{ name = "packaging" }' in mine.split("\n]", 1)[0]
+    assert "A new dependency." in done.output
+    assert " passed" in done.output
+    package = (folder / "uv.lock").read_text().split('source = { editable = "." }')[1]
+    assert '{ name = "packaging" }' in package.split("\n]", 1)[0]
     for check in ("conflicts", "graph", "template"):
         assert team.run("uv", "run", "--frozen", "mlops", "doctor", check).code == 0

@@ -1,4 +1,4 @@
-"""A sixth model type is a folder, a choice and a scenario: nothing else knows the types."""
+"""A new model type needs a folder, a choice and a scenario, and no other change."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ NAME, LIKE = "sixth", "anomaly"
 
 @pytest.fixture
 def checkout(template: Path, tmp_path: Path, git: Callable[..., str]) -> Path:
-    """A clone of this checkout with the type in it."""
+    """A clone of this checkout with the new type."""
     clone = tmp_path / "checkout"
     git(tmp_path, "clone", "--quiet", "--no-tags", str(template), str(clone))
     folder = clone / "model_types" / NAME
@@ -31,9 +31,7 @@ def checkout(template: Path, tmp_path: Path, git: Callable[..., str]) -> Path:
     return clone
 
 
-def test_a_sixth_type_passes_with_no_other_file_changed(
-    checkout: Path, git: Callable[..., str]
-) -> None:
+def test_a_sixth_type_needs_no_other_change(checkout: Path, git: Callable[..., str]) -> None:
     changed = {line[3:].rstrip("/") for line in git(checkout, "status", "--porcelain").splitlines()}
     assert changed == {
         "copier.yml",

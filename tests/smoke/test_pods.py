@@ -1,4 +1,4 @@
-"""A stage's pod is the same on every engine: what the chart's values say reaches each of them."""
+"""A stage's pod is the same on every engine and follows the chart's values."""
 
 import json
 import shutil
@@ -47,7 +47,7 @@ POD: Values = {
     "tolerations": VALUES["tolerations"],
     "resources": {"cpu": "2", "memory": "3Gi", "nvidia.com/gpu": "1"},
 }
-# What the engine's own code makes of the stage: its pod's metadata and spec, as JSON.
+# Code that prints the pod's metadata and spec as JSON, from the engine's own representation.
 CODE = {
     "airflow": """
 import dags, json
@@ -65,7 +65,7 @@ print(json.dumps(job.manifest(call, "train", {"mlops/run": "run"})["spec"]["temp
 
 
 class Stage:
-    """The stage `train` in a copy of a repo whose staging has VALUES."""
+    """The stage `train` in a copy of a repo with VALUES for staging."""
 
     def __init__(self, repo: Repo, folder: Path, helm: str) -> None:
         self.repo, self.folder = repo, folder
@@ -86,17 +86,17 @@ class Stage:
         self.objects = [each for each in yaml.safe_load_all(done.stdout) if each]
 
     def rendered(self, kind: str, name: str) -> Values:
-        """The chart's object whose name ends so."""
-        found: Values
-        [found] = [
+        """Return the chart's object of a kind whose name contains `name`."""
+        match: Values
+        [match] = [
             each
             for each in self.objects
             if each["kind"] == kind and name in each["metadata"]["name"]
         ]
-        return found
+        return match
 
-    def asked(self, engine: str, **env: str) -> Values:
-        """What CODE prints in the engine's environment."""
+    def computed(self, engine: str, **env: str) -> Values:
+        """Return the pod that CODE prints in the engine's environment."""
         command = ["uv", "run", "--frozen", "--project", str(self.repo.folder)]
         done = subprocess.run(
             [*command, "--only-group", "orchestrator", "python", "-c", CODE[engine]],
@@ -109,17 +109,17 @@ class Stage:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        found: Values = json.loads(done.stdout.splitlines()[-1])
-        return found
+        pod: Values = json.loads(done.stdout.splitlines()[-1])
+        return pod
 
     def argo(self) -> Values:
-        """Its pod, by the WorkflowTemplate."""
+        """Return the pod of the WorkflowTemplate."""
         spec = self.rendered("WorkflowTemplate", "-training")["spec"]
         [train] = [each for each in spec["templates"] if each["name"] == "train"]
         return plain(spec["podMetadata"], spec, train["container"])
 
     def kubeflow(self) -> Values:
-        """Its pod, by the PipelineVersion."""
+        """Return the pod of the PipelineVersion."""
         spec = self.rendered("PipelineVersion", "-training")["spec"]
         container = spec["pipelineSpec"]["deploymentSpec"]["executors"]["exec-train"]["container"]
         kubernetes = spec["platformSpec"]["platforms"]["kubernetes"]
@@ -145,20 +145,20 @@ class Stage:
         )
 
     def temporal(self) -> Values:
-        """Its pod, by the Job that the chart's worker starts."""
+        """Return the pod of the Job that the chart's worker starts."""
         worker = self.rendered("Deployment", "-worker")["spec"]["template"]["spec"]
         env = {each["name"]: each["value"] for each in worker["containers"][0]["env"]}
-        pod = self.asked("temporal", **env)
+        pod = self.computed("temporal", **env)
         return plain(pod["metadata"], pod["spec"], pod["spec"]["containers"][0])
 
     def airflow(self) -> Values:
-        """Its pod, by the DAG."""
-        pod = self.asked("airflow", MLOPS_ENV="staging", AIRFLOW_HOME=str(self.folder))
+        """Return the pod of the DAG's task."""
+        pod = self.computed("airflow", MLOPS_ENV="staging", AIRFLOW_HOME=str(self.folder))
         return plain(pod["metadata"], pod["spec"], pod["spec"]["containers"][0])
 
 
 def plain(metadata: Values, spec: Values, container: Values) -> Values:
-    """What VALUES and the graph say of a pod, in the form of POD."""
+    """Return the fields of a pod that VALUES and the graph determine, in the form of POD."""
     env = {each["name"]: each.get("value") for each in container["env"]}
     return {
         "image": container["image"],
@@ -172,7 +172,7 @@ def plain(metadata: Values, spec: Values, container: Values) -> Values:
     }
 
 
-def test_a_stages_pod_is_what_the_values_say(
+def test_a_stages_pod_follows_the_values(
     repo: Repo,
     scenario: dict[str, str],
     first: Callable[[str], bool],
@@ -180,6 +180,6 @@ def test_a_stages_pod_is_what_the_values_say(
     tmp_path: Path,
 ) -> None:
     if not first("orchestrator"):
-        pytest.skip("shown with another type; the engine's code is the same")
+        pytest.skip("runs with another model type; the engine's code is the same")
     stage = Stage(repo, tmp_path, need("helm"))
     assert getattr(stage, scenario["orchestrator"])() == POD

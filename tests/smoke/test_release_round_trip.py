@@ -1,4 +1,4 @@
-"""From a model to production and back, with a server of git and one of MLflow."""
+"""A model's way to production and back, with a git server and an MLflow server."""
 
 import json
 import os
@@ -24,13 +24,13 @@ IMAGES = {
     name: f"registry.example.com/team/late-flights/{name}@sha256:{digit * 64}"
     for name, digit in (("pipeline", "1"), ("serve", "2"))
 }
-# Asks the server as gh would, and keeps what it was asked.
+# A stand-in for gh: logs its calls, and fails or kills its parent on demand.
 GH = """#!/bin/sh
-printf '%s\\n' "$*" >> {folder}/asked
+printf '%s\\n' "$*" >> {folder}/calls
 [ "$1 $2" != "$GH_FAILS" ] || {{ echo "not allowed" >&2; exit 1; }}
 [ "$1 $2" != "$GH_KILLS" ] || kill -KILL "$PPID"
 """
-# The tags of the run that failed, on a version that somebody makes by hand.
+# A version created by hand with the tags of a run whose gate failed.
 BY_HAND = """
 from mlflow import MlflowClient
 client = MlflowClient()
@@ -48,54 +48,59 @@ MlflowClient().set_model_version_tag("late-flights", "3", "gate", "failed")
 
 @dataclass(frozen=True)
 class Host:
-    """A team's repo, its server, and the people who merge there."""
+    """A team's repo and its git server."""
 
     repo: Repo
     server: Path
     git: Git
 
     def run(self, *command: str, **env: str) -> Done:
-        """Run a command; it must do its part, and leave the checkout as it is."""
+        """Run a command, which must succeed without changing the checkout."""
         before = self.here()
         done = self.repo.run(*command, **env)
         assert done.code == 0
         assert self.here() == before
         return done
 
-    def refused(self, said: str, *command: str, **env: str) -> None:
-        """Run a command that says why it does not do its part, and leaves nothing."""
+    def assert_refused(self, message: str, *command: str, **env: str) -> None:
+        """Run a command, which must fail with a message and change nothing."""
         before = self.everything()
         done = self.repo.run(*command, **env)
         assert done.code not in (0, -signal.SIGKILL)
-        assert re.search(said, done.said)
-        assert "Traceback" not in done.said
+        assert re.search(message, done.output)
+        assert "Traceback" not in done.output
         assert self.everything() == before
 
     def here(self) -> tuple[str, ...]:
-        """What a person sees of their checkout."""
-        asked = ("status --porcelain", "for-each-ref refs/heads", "symbolic-ref HEAD", "diff HEAD")
-        return tuple(self.git(self.repo.folder, *line.split()) for line in asked)
+        """Return the state of the checkout."""
+        queries = (
+            "status --porcelain",
+            "for-each-ref refs/heads",
+            "symbolic-ref HEAD",
+            "diff HEAD",
+        )
+        return tuple(self.git(self.repo.folder, *line.split()) for line in queries)
 
     def everything(self) -> tuple[str, ...]:
-        """The checkout, and the branches of the server."""
+        """Return the state of the checkout and the branches of the server."""
         return *self.here(), self.git(self.server, "for-each-ref")
 
     def merge(self, env: str) -> None:
-        """Merge the request, as a button does: by a merge commit, without its branch."""
+        """Merge the request with a merge commit and delete its branch, as a host does."""
         self.git(self.server, "worktree", "add", "--quiet", "merging", "main")
-        there = self.server / "merging"
-        self.git(there, "merge", "--quiet", "--no-ff", "-m", "Merge", f"release-{env}")
+        worktree = self.server / "merging"
+        self.git(worktree, "merge", "--quiet", "--no-ff", "-m", "Merge", f"release-{env}")
         self.git(self.server, "worktree", "remove", "merging")
         self.git(self.server, "branch", "--quiet", "-D", f"release-{env}")
 
-    def released(self, env: str) -> str:
-        """What the server's main releases."""
+    def release_file(self, env: str) -> str:
+        """Return the release file on the server's main branch."""
         return self.git(self.server, "show", f"main:deploy/envs/{env}/release.yaml")
 
 
 @pytest.fixture
 def host(variant: Callable[[bool], Repo], git: Git, tmp_path: Path) -> Host:
-    """The trained repo, on a branch of somebody's with work that is not committed."""
+    """The trained repo on a branch with uncommitted work, and its server."""
     repo = variant(True)
     git(repo.folder, "branch", "--move", "--force", "main")
     git(repo.folder, "add", "--all")
@@ -116,7 +121,7 @@ def host(variant: Callable[[bool], Repo], git: Git, tmp_path: Path) -> Host:
 
 @pytest.fixture
 def mlflow(trained: Repo, tmp_path: Path) -> Iterator[str]:
-    """Where a server of MLflow answers that knows nothing yet."""
+    """URL of an empty MLflow server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -141,65 +146,67 @@ def mlflow(trained: Repo, tmp_path: Path) -> Iterator[str]:
         server.wait()
 
 
-def test_to_production_and_back(host: Host, mlflow: str) -> None:
+def test_a_model_is_released_and_rolled_back(host: Host, mlflow: str) -> None:
     repo = host.repo
     repo.env["MLFLOW_TRACKING_URI"] = mlflow
-    # The model is trained; this MLflow hears of it now.
+    # Register the trained model with this server.
     for stage in ("gate", "register"):
         assert repo.run("mlops", stage).code == 0
     host.run("mlops", "promote", "--to", "staging", "--images", "images.json")
     host.merge("staging")
     host.run("mlops", "promote", "--from", "staging", "--to", "prod")
     host.merge("prod")
-    first = host.released("prod")
+    first = host.release_file("prod")
     assert 'version: "1"' in first
     assert "serve\n" in first
     assert "timeout: 3600" in first
 
-    # A model that does not pass is no version, and cannot become one by its name.
+    # A model that fails its gate is not registered, and a version made by hand is not released.
     repo.edit("params.yaml", "rounds: 600", "rounds: 20")
     assert repo.run("dvc", "repro").code != 0
-    host.refused("no version 2 in MLflow; there are: 1$", *_to_staging("2"))
+    host.assert_refused("no version 2 in MLflow; there are: 1$", *_to_staging("2"))
     assert repo.run("python", "-c", BY_HAND).code == 0
-    host.refused("version 2 has not passed its gate, which is 'failed'", *_to_staging("2"))
-    assert "nothing to do" in host.run("mlops", "promote", "--to", "staging").said
+    host.assert_refused("version 2 is 'failed', not 'passed'", *_to_staging("2"))
+    assert "nothing to do" in host.run("mlops", "promote", "--to", "staging").output
 
-    # A better one is the next; it goes the same way.
+    # A better model is released in the same way.
     repo.edit("params.yaml", "rounds: 20", "rounds: 600")
     repo.edit("params.yaml", "seed: 7", "seed: 8")
     repo.edit("params.yaml", "num_leaves: 63", "num_leaves: 95")
     repo.edit("params.yaml", "{min: -0.002}", "{min: -0.02}")
     host.git(repo.folder, "commit", "--quiet", "--all", "--message", "Another seed, more leaves")
     assert repo.run("dvc", "repro").code == 0
-    # With it, another graph and the images of its commit.
+    # Its release includes a changed graph and the images of its commit.
     repo.edit("dvc.yaml", "    meta:\n", "    meta:\n      timeout: 2h\n")
     assert repo.run("mlops", "graph").code == 0
     host.git(repo.folder, "commit", "--quiet", "--all", "--message", "Give it more time")
     host.run("make", "promote", "TO=staging", "IMAGES=images.json")
     host.merge("staging")
-    assert "timeout: 7200" not in host.released("prod")
+    assert "timeout: 7200" not in host.release_file("prod")
     host.run("make", "promote", "FROM=staging", "TO=prod")
     host.merge("prod")
-    assert 'version: "3"' in host.released("prod")
-    assert "timeout: 7200" in host.released("prod")
-    said = host.run("make", "status").said
-    assert re.search(r"^staging +3 +passed .*\nprod +3 +passed ", said, re.MULTILINE)
+    assert 'version: "3"' in host.release_file("prod")
+    assert "timeout: 7200" in host.release_file("prod")
+    status = host.run("make", "status").output
+    assert re.search(r"^staging +3 +passed .*\nprod +3 +passed ", status, re.MULTILINE)
 
     host.run("make", "rollback", "ENV=prod")
     host.merge("prod")
-    assert host.released("prod") == first
-    # What is found out later counts too.
+    assert host.release_file("prod") == first
+    # A version can be withdrawn after its release.
     assert repo.run("python", "-c", WITHDRAWN).code == 0
     forward = ("mlops", "promote", "--from", "staging", "--to", "prod")
-    host.refused("version 3 has not passed its gate, which is 'failed'", *forward)
+    host.assert_refused("version 3 is 'failed', not 'passed'", *forward)
 
 
-def test_what_fails_half_way_leaves_nothing(host: Host) -> None:
-    host.refused("`gh pr create` fails: not allowed", *_to_staging("1"), GH_FAILS="pr create")
+def test_a_failed_release_leaves_nothing_behind(host: Host) -> None:
+    host.assert_refused(
+        "`gh pr create` failed: not allowed", *_to_staging("1"), GH_FAILS="pr create"
+    )
     hook = host.server / "hooks/pre-receive"
     hook.write_text("#!/bin/sh\necho 'main is frozen' >&2\nexit 1\n")
     hook.chmod(0o755)
-    host.refused("git push: .*main is frozen", *_to_staging("1"))
+    host.assert_refused("git push: .*main is frozen", *_to_staging("1"))
     hook.unlink()
     server = host.server.rename(host.server.with_name("away"))
     before = host.here()
@@ -207,16 +214,16 @@ def test_what_fails_half_way_leaves_nothing(host: Host) -> None:
     assert host.here() == before
     server.rename(host.server)
 
-    # Killed before the push, there is nothing; after it, the branch waits for the next try.
+    # A command killed before the push leaves nothing; after it, the branch is used by the next try.
     before = host.everything()
     assert host.repo.run(*_to_staging("1"), GH_KILLS="pr list").code == -signal.SIGKILL
     assert host.everything() == before
     assert host.repo.run(*_to_staging("1"), GH_KILLS="pr create").code == -signal.SIGKILL
     assert host.here() == before[:-1]
     host.run(*_to_staging("1"))
-    assert (host.server.parent / "asked").read_text().splitlines()[-1].startswith("pr create")
+    assert (host.server.parent / "calls").read_text().splitlines()[-1].startswith("pr create")
     host.merge("staging")
-    assert 'version: "1"' in host.released("staging")
+    assert 'version: "1"' in host.release_file("staging")
 
 
 def _to_staging(version: str) -> tuple[str, ...]:
@@ -224,11 +231,11 @@ def _to_staging(version: str) -> tuple[str, ...]:
 
 
 def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    until = time.monotonic() + SECONDS
-    while time.monotonic() < until and server.poll() is None:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
         try:
             urlopen(url).close()
             return
         except OSError:
             time.sleep(0.2)
-    raise AssertionError(f"MLflow's server does not answer: {log.read_text()}")
+    raise AssertionError(f"the MLflow server does not respond: {log.read_text()}")

@@ -1,4 +1,4 @@
-"""The service after `make pipeline`: clients that send anything, and a person at the API's page."""
+"""The service after `make pipeline`: clients with random requests, and a user of the API page."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from servers import SECONDS, running
 CASES = int(os.environ.get("CASES", "1000"))
 REQUESTS = 200_000
 GROWTH = 24 * 2**20
-"""Bytes that the service may grow by in the second half of them: not 260 a request."""
+"""Bytes that the service may grow by in the second half of the requests, under 260 per request."""
 PUBLIC = "http://models.example.com/team/late-flights"
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 OTHER = """
@@ -30,28 +30,29 @@ async def predict(rows, size, request, *, alone):
     BODY
 
 serving = lambda name: importlib.import_module(f"{sys.argv[1]}.mlops.serving.{name}")
-online = SimpleNamespace(online=serving("online").Online())
+online = SimpleNamespace(online=serving("online_features").Online())
 app = serving("app").routes(
     SimpleNamespace(
-        predict=predict, lookups=online, derivation=None, log=serving("log").Log(None, "1")
+        predict=predict, lookups=online, derivation=None,
+        log=serving("prediction_log").Log(None, "1"),
     ),
     {"name": "other", "version": "1", "digest": "0"},
 )
 serving("server").serve(app, serving("server").listen("127.0.0.1", int(sys.argv[2][5:])))
 """
-"""The service of another model: it does BODY at every request."""
+"""The service with another model, which runs BODY for every request."""
 
 
 @pytest.fixture(scope="module")
 def address(trained: Repo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where `make serve` answers, on a port of its own."""
+    """URL of `make serve` on a free port."""
     log = tmp_path_factory.mktemp("service") / "log"
     with running(trained, log, "/readyz", "make", "serve") as url:
         yield url
 
 
 def _attack(url: str, cases: int) -> "subprocess.CompletedProcess[str]":
-    """Send what the API's page allows, and what it forbids."""
+    """Send requests that the API's schema allows and requests that it forbids."""
     done = subprocess.run(
         [
             "schemathesis", "--no-color", "--config-file", str(CONFIG),
@@ -64,20 +65,20 @@ def _attack(url: str, cases: int) -> "subprocess.CompletedProcess[str]":
     return done
 
 
-def test_whatever_clients_send_the_page_says_what_they_get(address: str, whole: bool) -> None:
-    """No 5xx, and no answer, status or refusal that the API's page does not tell of."""
+def test_every_response_matches_the_schema(address: str, whole: bool) -> None:
+    """The service never responds with 5xx, nor with a status or body missing from its schema."""
     assert _attack(address, CASES if whole else CASES // 10).returncode == 0
 
 
 @pytest.mark.usefixtures("once")
-def test_mlflows_pages_end_with_the_command(trained: Repo, tmp_path: Path) -> None:
-    """With its workers; the service and the dashboard are stopped in the same way."""
+def test_mlflows_ui_ends_with_the_command(trained: Repo, tmp_path: Path) -> None:
+    """MLflow's workers end too; the service and the dashboard are stopped in the same way."""
     with running(trained, tmp_path / "log", "/health", "make", "ui"):
         pass
 
 
 @pytest.mark.usefixtures("once")
-def test_a_service_that_fails_would_be_noticed(trained: Repo, tmp_path: Path) -> None:
+def test_a_failing_service_is_detected(trained: Repo, tmp_path: Path) -> None:
     with _other(trained, tmp_path / "log", "raise RuntimeError") as url:
         done = _attack(url, 10)
     assert done.returncode == 1
@@ -91,7 +92,7 @@ def _other(repo: Repo, log: Path, body: str) -> AbstractContextManager[str]:
 
 
 @pytest.mark.usefixtures("once")
-def test_the_documents_name_metrics_that_it_has(address: str, root: Path) -> None:
+def test_documented_metrics_exist(address: str, root: Path) -> None:
     with urlopen(f"{address}/metrics") as page:
         exported = set(re.findall(r"# TYPE (mlops_\w+)", page.read().decode()))
     texts = [root / "README.md", root / "template/README.md.jinja", *root.glob("docs/**/*.md")]
@@ -101,7 +102,7 @@ def test_the_documents_name_metrics_that_it_has(address: str, root: Path) -> Non
 
 
 @pytest.mark.usefixtures("once")
-def test_many_requests_leave_no_memory_behind(
+def test_many_requests_do_not_leak_memory(
     address: str, trained: Repo, need: Callable[[str], str], tmp_path: Path
 ) -> None:
     wrk = need("wrk")
@@ -111,7 +112,7 @@ def test_many_requests_leave_no_memory_behind(
 
 
 def _grown(wrk: str, url: str, requests: int, folder: Path) -> float:
-    """Give the bytes that so many requests cost after half of them; every other is refused."""
+    """Return the growth in bytes during the second half of the requests; half are refused."""
     with urlopen(f"{url}/openapi.json") as page:
         post = json.load(page)["paths"]["/v1/predict"]["post"]
     schema = post["requestBody"]["content"]["application/json"]["schema"]
@@ -120,10 +121,10 @@ def _grown(wrk: str, url: str, requests: int, folder: Path) -> float:
     bodies = ", ".join(f"[==[{json.dumps({'rows': [row]})}]==]" for row in rows)
     script = folder / "load.lua"
     script.write_text(
-        f"local bodies, place = {{{bodies}}}, 0\n"
+        f"local bodies, index = {{{bodies}}}, 0\n"
         "function request()\n"
-        "  place = place % #bodies + 1\n"
-        '  return wrk.format("POST", nil, nil, bodies[place])\n'
+        "  index = index % #bodies + 1\n"
+        '  return wrk.format("POST", nil, nil, bodies[index])\n'
         "end\n"
     )
     command = [wrk, "-t1", "-c32", "-d2", "-s", str(script), f"{url}/v1/predict"]
@@ -138,20 +139,20 @@ def _grown(wrk: str, url: str, requests: int, folder: Path) -> float:
 def _metric(url: str, name: str) -> float:
     with urlopen(f"{url}/metrics") as page:
         lines = page.read().decode().splitlines()
-    found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+    samples = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in samples)
 
 
 @pytest.mark.usefixtures("once")
-def test_the_page_of_the_api_needs_no_network_and_its_example_is_answered(
+def test_the_api_page_needs_no_network_and_its_example_works(
     address: str,
     trained: Repo,
     need: Callable[[str], str],
     pictures: Callable[..., None],
 ) -> None:
-    """Behind a gateway that takes a prefix away, as the chart's route may."""
+    """Use the page behind a gateway that strips a path prefix, as the chart's route may."""
     registered = json.loads((trained.folder / "reports" / "registered.json").read_text())
-    away: list[str] = []
+    external: list[str] = []
 
     def gateway(route: Route) -> None:
         url = route.request.url
@@ -160,7 +161,7 @@ def test_the_page_of_the_api_needs_no_network_and_its_example_is_answered(
         elif url.startswith(f"{PUBLIC}/"):
             route.fulfill(response=route.fetch(url=url.replace(PUBLIC, address), max_redirects=0))
         else:
-            away.append(url)
+            external.append(url)
             route.abort()
 
     with sync_playwright() as player:
@@ -173,13 +174,13 @@ def test_the_page_of_the_api_needs_no_network_and_its_example_is_answered(
         page.get_by_role("button", name="/v1/predict").first.click()
         page.get_by_role("button", name="Try it out").click()
         page.get_by_role("button", name="Execute").click()
-        answer = page.locator(".live-responses-table .response").first
-        expect(answer.locator(".response-col_status")).to_contain_text("200")
-        body = answer.locator(".response-col_description")
+        response = page.locator(".live-responses-table .response").first
+        expect(response.locator(".response-col_status")).to_contain_text("200")
+        body = response.locator(".response-col_description")
         expect(body).to_contain_text('"predictions"')
         expect(body).to_contain_text(f'"version": "{registered["version"]}"')
         expect(body).to_contain_text(registered["model_digest"])
-        answer.scroll_into_view_if_needed()
+        response.scroll_into_view_if_needed()
         pictures(page, "service-api")
         browser.close()
-    assert away == []
+    assert external == []

@@ -1,4 +1,4 @@
-"""What holds for each kind of model: it beats its baselines, and cannot pass by chance."""
+"""Each model type beats its baselines, and cannot pass its gate by chance."""
 
 import json
 from collections.abc import Callable
@@ -11,32 +11,32 @@ LABELS = {
     "classification": 'flights["arr_delay"] > params.late_minutes',
     "regression": 'flights["arr_delay"]',
     "forecast": "departed.to_numpy()[hour, airport]",
-    "text": '~asked["kind"].isin(BENIGN)',
+    "text": '~rows["kind"].isin(BENIGN)',
     "anomaly": 'local.dt.date.astype(str).isin(raw["storms"]["day"])',
 }
-"""What each type's features.py gives as the label."""
+"""Expression of the label in each type's features.py."""
 
 
-def test_shuffled_labels_do_not_pass(
+def test_shuffled_labels_do_not_pass_the_gate(
     variant: Callable[[bool], Repo], scenario: dict[str, str], first: Callable[[str], bool]
 ) -> None:
     if (kind := scenario["model_type"]) not in LABELS or not first("model_type"):
-        pytest.skip("shown in another scenario; the modules are the same")
+        pytest.skip("runs in another scenario; the modules are the same")
     repo = variant(True)
-    before = repo.run("mlops", "lineage", "none").said
+    before = repo.run("mlops", "lineage", "none").output
     module = next(repo.folder.glob("src/*/mlops")).parent / "features.py"
     name = module.relative_to(repo.folder).as_posix()
     repo.edit(name, LABELS[kind], f"pd.Series({LABELS[kind]}){SHUFFLED}")
     done = repo.run("dvc", "repro")
     assert done.code != 0
-    assert "FAIL  " in done.said
-    assert "the model does not pass, nothing is registered" in done.said
-    assert "Running stage 'register'" not in done.said
-    assert repo.run("mlops", "lineage", "none").said == before
+    assert "FAIL  " in done.output
+    assert "the model does not pass, nothing is registered" in done.output
+    assert "Running stage 'register'" not in done.output
+    assert repo.run("mlops", "lineage", "none").output == before
 
 
-def test_the_gate_demands_more_than_each_baseline_gives(trained: Repo) -> None:
-    """Each baseline that the gate names is beaten, and there is one."""
+def test_the_gate_requires_beating_every_baseline(trained: Repo) -> None:
+    """The gate names at least one baseline, and the model beats each of them."""
     verdict = json.loads((trained.folder / "reports" / "gate.json").read_text())
     margins = [rule for rule in verdict["rules"] if " of the baseline " in rule["rule"]]
     assert margins

@@ -1,17 +1,17 @@
-"""From the oldest release to this one with a team's work in place: what it then types works."""
+"""Update from the oldest release to this one with a team's edits; its commands work afterwards."""
 
 import os
 from pathlib import Path
 
-from checks import conflicts, lost, wrong
-from releases import Repos, commit, history, tree, update, whose
+from checks import conflicts, lost, moved, wrong
+from releases import Repos, commit, file_owners, history, tree, update
 from repos import Repo
 
 SCENARIO = "airflow-classification"
 CODE = """
 
 def motto() -> str:
-    \"\"\"Say what the team says.\"\"\"
+    \"\"\"Return the team's motto.\"\"\"
     return "on time"
 """
 
@@ -26,16 +26,18 @@ def test_the_repo_works_after_an_update(
     _work(repo, added)
     commit(repo.folder)
     base, fresh = repos.base(oldest, SCENARIO), repos.fresh(oldest, SCENARIO)
-    before = tree(repo.folder)
+    before, moves = tree(repo.folder), repos.moves(oldest, SCENARIO)
 
     update(repo.folder)
     after = tree(repo.folder)
-    owners = whose(fresh, {*before, *tree(fresh), *after})
     assert lost(tree(base), before, after) == []
-    assert wrong(tree(base), before, tree(fresh), after, owners) == []
+    splits = {name for old, news in moves.items() if len(news) > 1 for name in (old, *news)}
+    old, team = (moved(each, tree(fresh), moves) for each in (tree(base), before))
+    owners = file_owners(fresh, {*old, *team, *tree(fresh), *after})
+    assert wrong(old, team, tree(fresh), after, owners, splits) == []
     assert conflicts(after) == set()
 
-    # What the old modules could break: the rest of the platform's tests runs in test_scenario.py.
+    # Tests that the old modules could break; test_scenario.py runs the other platform tests.
     own = "-k 'contract or features or model or same_numbers or fresh_folders'"
     for command in ("setup", "graph", "lint", "test", "hello"):
         assert repo.run("make", command, PYTEST_ADDOPTS=own).code == 0, command

@@ -1,4 +1,4 @@
-"""`make adopt`: a repo that exists gets the template, and loses nothing, then or in an update."""
+"""`make adopt` adds the template to an existing repo; neither it nor later updates lose a line."""
 
 import re
 import subprocess
@@ -22,14 +22,14 @@ THEIRS = {
 
 @pytest.fixture
 def origin(template: Path, git: Git, tmp_path: Path) -> Path:
-    """The template's server, so to say: updates come from it."""
+    """The remote repository of the template, which updates are fetched from."""
     git(tmp_path, "clone", "--quiet", str(template), str(tmp_path / "origin"))
     return tmp_path / "origin"
 
 
 @pytest.fixture
 def adopt(origin: Path, git: Git, tmp_path: Path) -> Adopt:
-    """Run the script of a checkout."""
+    """Run the script of a checkout of the template."""
     git(tmp_path, "clone", "--quiet", str(origin), str(tmp_path / "checkout"))
     (tmp_path / "answers.yml").write_text("{}\n")
 
@@ -50,7 +50,7 @@ def adopt(origin: Path, git: Git, tmp_path: Path) -> Adopt:
 
 @pytest.fixture
 def repo(git: Git, origin: Path, tmp_path: Path) -> Path:
-    """A repo that exists; one of its files is the template's by chance, and one is a link."""
+    """An existing repo; one of its files equals the template's, and one is a link."""
     repo = tmp_path / "our repo"
     same = {"docker/Dockerfile": (origin / "template" / "docker" / "Dockerfile").read_text()}
     for name, text in (THEIRS | same).items():
@@ -90,7 +90,7 @@ def test_nothing_is_overwritten(
     assert git(repo, "diff", "HEAD") == ""
 
 
-def test_what_differs_is_listed_and_shown(
+def test_files_that_differ_are_listed_with_a_diff_command(
     adopt: Adopt, repo: Path, git: Git, render: Callable[..., Path]
 ) -> None:
     commands = re.findall(r"^ +git (diff \w+ -- \S+)$", adopt(repo).stdout, re.MULTILINE)
@@ -98,14 +98,14 @@ def test_what_differs_is_listed_and_shown(
     assert names == {"README.md", "Makefile", "pyproject.toml", "dvc.yaml"}
     fresh = _tree(render({}))
     for command in commands:
-        shown = git(repo, *command.split())
+        diff = git(repo, *command.split())
         name = command.split()[-1]
-        minus = [line[1:] for line in shown.splitlines() if re.match(r"-(?!--)", line)]
+        minus = [line[1:] for line in diff.splitlines() if re.match(r"-(?!--)", line)]
         assert set(minus) <= set(fresh[name].decode().splitlines())
         assert minus
 
 
-def test_a_later_update_merges_and_loses_no_line(
+def test_a_later_update_merges_without_losing_lines(
     adopt: Adopt, repo: Path, origin: Path, git: Git
 ) -> None:
     adopt(repo)
@@ -129,7 +129,7 @@ def test_a_later_update_merges_and_loses_no_line(
     assert set(changed) == {".copier-answers.yml", "Makefile", "docker/Dockerfile"}
 
 
-def test_what_their_rules_ignore_is_said(adopt: Adopt, repo: Path, git: Git) -> None:
+def test_files_ignored_by_the_repos_rules_are_reported(adopt: Adopt, repo: Path, git: Git) -> None:
     (repo / ".gitignore").write_text("*.json\n")
     _commit(repo, git)
     done = adopt(repo)
@@ -180,11 +180,11 @@ def _link(repo: Path, git: Git) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
-        (_no_repo, "is no git repository"),
-        (_change, "changes that are not committed"),
-        (_untracked, "changes that are not committed"),
+        (_no_repo, "is not a git repository"),
+        (_change, "has uncommitted changes"),
+        (_untracked, "has uncommitted changes"),
         (_answers, "copier update"),
         (_ignored, "add --force params.yaml"),
         (_folder, "params.yaml is a folder"),
@@ -192,8 +192,8 @@ def _link(repo: Path, git: Git) -> None:
         (_link, "deploy is a link"),
     ],
 )
-def test_what_cannot_be_adopted_is_refused_and_left_alone(
-    adopt: Adopt, repo: Path, git: Git, spoil: Callable[[Path, Git], None], said: str
+def test_an_unsuitable_repo_is_refused_and_left_unchanged(
+    adopt: Adopt, repo: Path, git: Git, spoil: Callable[[Path, Git], None], message: str
 ) -> None:
     spoil(repo, git)
     before = _tree(repo.parent)
@@ -201,11 +201,11 @@ def test_what_cannot_be_adopted_is_refused_and_left_alone(
     assert done.returncode == 1
     assert done.stderr.startswith("make adopt: ")
     assert done.stderr.count("\n") == 1
-    assert said in done.stderr
+    assert message in done.stderr
     assert _tree(repo.parent) == before
 
 
-def test_a_folder_that_is_not_there_is_refused(adopt: Adopt, tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(adopt: Adopt, tmp_path: Path) -> None:
     done = adopt(tmp_path / "nowhere")
     assert done.returncode == 1
     assert "make new" in done.stderr

@@ -1,4 +1,4 @@
-"""The fleet benchmark runs by its command, and fails where an update overwrites a team's work."""
+"""The fleet benchmark runs as a command, and fails if an update overwrites a team's work."""
 
 import os
 import subprocess
@@ -37,6 +37,6 @@ def test_a_fleet_whose_edits_are_overwritten_fails(
     assert report.complaints["lines lost"]
     monkeypatch.setattr(fleet, "run", lambda *_: report)
     monkeypatch.setattr(sys, "argv", ["fleet.py"])
-    monkeypatch.setattr(os, "environ", dict(os.environ))  # it isolates its process for good
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # main() changes it for good
     assert fleet.main() == 1
     assert "FAIL  " in capsys.readouterr().out

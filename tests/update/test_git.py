@@ -1,4 +1,4 @@
-"""What git allows: a person's settings, a folder of a larger repository, conflicts in locks."""
+"""Updates and git: personal settings, a folder of a larger repository, conflicts in lock files."""
 
 import subprocess
 from collections.abc import Callable
@@ -59,7 +59,7 @@ HOOKS = ("pre-commit", "post-checkout", "pre-push", "post-commit", "reference-tr
 
 @pytest.fixture
 def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings that change what git prints and does, and hooks that fail."""
+    """Use settings that change git's output and behavior, and hooks that fail."""
     hooks = tmp_path / "hooks"
     hooks.mkdir()
     for name in HOOKS:
@@ -73,7 +73,7 @@ def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(start: Callable[..., Team], git: Git, tmp_path: Path) -> Team:
-    """A team's repo that is a folder of a larger one, in which others have changes."""
+    """A team's repo in a folder of a larger repository, where others have uncommitted changes."""
     team, top = start(), tmp_path / "larger é"
     top.mkdir()
     git(top, "init", "--quiet")
@@ -91,10 +91,10 @@ def _markers(team: Team, file: str) -> bool:
     return "<<<<<<< before updating" in team.read(file)
 
 
-def test_a_folder_of_a_larger_repository_is_updated(
+def test_a_folder_in_a_larger_repository_is_updated(
     folder: Team, platform: Platform, git: Git, request: pytest.FixtureRequest
 ) -> None:
-    """And given up, whatever a person's settings are; what others change there stays."""
+    """Update and give up with unusual personal settings, without touching the changes of others."""
     others = folder.folder.parents[1] / "others.txt"
     platform.edit("template/docker/Dockerfile", "FROM", "# The platform's line.\nFROM")
     platform.edit("template/dvc.yaml", "stages:", "# The platform's line.\nstages:")
@@ -110,18 +110,18 @@ def test_a_folder_of_a_larger_repository_is_updated(
     assert "commit or stash your changes first" in folder.make("update")[1]
     (folder.folder / "forgotten").unlink()
 
-    code, said = folder.make("update")
+    code, output = folder.make("update")
     assert code != 0
-    assert "What 999.1.0 brings." in said
-    assert "\n- dvc.yaml: conflict markers; edit dvc.yaml, then type: git add dvc.yaml\n" in said
-    assert "git checkout HEAD -- .dvcignore" in said
-    assert "\x1b" not in said
-    assert "init" not in said
+    assert "Changes in 999.1.0." in output
+    assert "\n- dvc.yaml: conflict markers; edit dvc.yaml, then type: git add dvc.yaml\n" in output
+    assert "git checkout HEAD -- .dvcignore" in output
+    assert "\x1b" not in output
+    assert "init" not in output
     assert _markers(folder, "dvc.yaml")
     assert "# The platform's line." in folder.read("docker/Dockerfile")
     assert "dvc.yaml\tconflict markers\tedit dvc.yaml" in folder.make("setup")[1]
-    (command,) = [line for line in said.splitlines() if line.startswith("To give it up: ")]
-    command = command.removeprefix("To give it up: ").replace("git ", "git -c core.hooksPath= ")
+    (command,) = [line for line in output.splitlines() if line.startswith("To discard it: ")]
+    command = command.removeprefix("To discard it: ").replace("git ", "git -c core.hooksPath= ")
     subprocess.run(command, shell=True, cwd=folder.folder, check=True, capture_output=True)
     assert folder.read("dvc.yaml") == edited
     assert "v999.0.0" in folder.read(".copier-answers.yml")
@@ -129,28 +129,28 @@ def test_a_folder_of_a_larger_repository_is_updated(
 
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["not committed", "ignored"])
-def test_no_repository_is_made_inside_of_another(
+def test_no_repository_is_created_inside_another(
     folder: Team, git: Git, platform: Platform, ignored: bool
 ) -> None:
-    """Unless that one ignores the folder."""
+    """Unless the larger repository ignores the folder."""
     platform.release("999.1.0")
     git(folder.folder, "rm", "-r", "--quiet", "--cached", ".")
     if ignored:
         (folder.folder.parent / ".gitignore").write_text("ours\n")
-    code, said = folder.make("update")
+    code, output = folder.make("update")
     assert code != 0
-    assert ("git init" in said) == ignored
-    assert "git add . && git commit" in said
+    assert ("git init" in output) == ignored
+    assert "git add . && git commit" in output
 
 
 def _conflict(team: Team, git: Git, **files: tuple[str, str]) -> None:
-    """Merge a branch that has other lines in these files."""
+    """Merge a branch with conflicting lines in these files."""
     branch = git(team.folder, "branch", "--show-current").strip()
     git(team.folder, "checkout", "--quiet", "-b", "theirs")
-    for place, text in enumerate(("theirs", "ours")):
+    for index, side in enumerate(("theirs", "ours")):
         for name, lines in files.items():
-            team.write(name, lines[1 - place])
-        if text == "theirs":
+            team.write(name, lines[1 - index])
+        if side == "theirs":
             git(team.folder, "checkout", "--quiet", branch)
     command = ["git", "merge", "theirs"]
     assert subprocess.run(command, cwd=team.folder, capture_output=True).returncode
@@ -159,9 +159,7 @@ def _conflict(team: Team, git: Git, **files: tuple[str, str]) -> None:
 LOCKS = ("uv.lock", "dvc.lock", "batch/dvc.lock", "orchestration/pipelines.json")
 
 
-def test_what_tools_write_is_taken_of_either_side_and_made_anew(
-    start: Callable[..., Team], git: Git
-) -> None:
+def test_conflicting_generated_files_are_regenerated(start: Callable[..., Team], git: Git) -> None:
     team = start()
     for name in LOCKS:
         team.write(name, "a line of both\n")
@@ -169,18 +167,18 @@ def test_what_tools_write_is_taken_of_either_side_and_made_anew(
     files = dict.fromkeys(LOCKS, ("ours\n", "theirs\n"))
     _conflict(team, git, **files, **{"docker/Dockerfile": ("ours\n", "theirs\n")})
 
-    # With a file of people's among them, nothing is taken.
-    code, said = team.make("pipeline")
+    # While a file that people edit is in conflict too, no lock file is resolved.
+    code, output = team.make("pipeline")
     assert code != 0
-    assert "docker/Dockerfile\tconflict markers\tedit docker/Dockerfile" in said
+    assert "docker/Dockerfile\tconflict markers\tedit docker/Dockerfile" in output
     for name, target in zip(LOCKS, ("setup", "pipeline", "pipeline", "graph"), strict=True):
-        assert f"{name}\ta conflict in what a tool writes\ttype: make {target}" in said
+        assert f"{name}\ta conflict in a generated file\ttype: make {target}" in output
     assert not team.log()
 
     (team.folder / "docker/Dockerfile").write_text("both\n")
     git(team.folder, "add", "docker/Dockerfile")
-    code, said = team.make("pipeline")
-    assert code == 0, said
+    code, output = team.make("pipeline")
+    assert code == 0, output
     assert [team.read(name) for name in LOCKS] == ["ours\n"] * len(LOCKS)
     assert not git(team.folder, "ls-files", "--unmerged")
     steps = [line.removeprefix("uv ") for line in team.log().splitlines()]
@@ -191,7 +189,9 @@ def test_what_tools_write_is_taken_of_either_side_and_made_anew(
     assert team.log().count("uv lock\n") == 1
 
 
-def test_markers_that_somebody_added_are_no_side(start: Callable[..., Team], git: Git) -> None:
+def test_a_generated_file_with_added_markers_is_restored_or_reported(
+    start: Callable[..., Team], git: Git
+) -> None:
     team = start()
     team.write("dvc.lock", "as committed\n")
     (team.folder / "dvc.lock").write_text("<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n")
@@ -199,6 +199,6 @@ def test_markers_that_somebody_added_are_no_side(start: Callable[..., Team], git
     assert team.make("pipeline")[0] == 0
     assert team.read("dvc.lock") == "as committed\n"
     team.write("dvc.lock", "<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n")
-    code, said = team.make("pipeline")
+    code, output = team.make("pipeline")
     assert code != 0
-    assert "edit dvc.lock" in said
+    assert "edit dvc.lock" in output

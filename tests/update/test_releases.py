@@ -1,14 +1,15 @@
-"""From every release to what lies here, and from here to a made-up release, edits in place."""
+"""Updates from every release to the working tree, and from there to a made-up later release."""
 
 import os
+import random
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from checks import conflicts, lost, schema, wrong
-from edits import CLASSES, KINDS, Edit, work
+from checks import conflicts, lost, moved, schema, wrong
+from edits import CLASSES, KINDS, Edit, work, work_on_moved
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from releases import (
@@ -16,6 +17,7 @@ from releases import (
     Repos,
     commit,
     covering,
+    file_owners,
     follow,
     git,
     history,
@@ -23,17 +25,16 @@ from releases import (
     scenarios,
     tree,
     update,
-    whose,
 )
 
 ROOT = Path(__file__).parents[2]
 RELEASES = history(ROOT)
 ROUTES = [(tag, name) for tag, at in RELEASES.items() for name in covering(scenarios(ROOT, at))]
-# One of each release, of another scenario each time: with all of them, every release would make
-# every run longer by five.
+# One route per release, with alternating scenarios: with all routes, each new release would add
+# five updates to every run.
 SAMPLE = [
-    (tag, (names := covering(scenarios(ROOT, at)))[place % len(names)])
-    for place, (tag, at) in enumerate(RELEASES.items())
+    (tag, (names := covering(scenarios(ROOT, at)))[index % len(names)])
+    for index, (tag, at) in enumerate(RELEASES.items())
 ]
 OLDEST = ROUTES[0]
 
@@ -42,7 +43,7 @@ some = settings(
     max_examples=4,
     derandomize=CI,
     deadline=None,
-    # An example takes seconds: show a failure as it was found.
+    # An example takes seconds, so a failure is not shrunk.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -55,17 +56,17 @@ edits = st.lists(
 
 @pytest.fixture(scope="module")
 def later(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Repos:
-    """The repos of a template whose next release puts a line into the middle of every file."""
+    """Repos of a template whose next release inserts a line in the middle of every file."""
     folder = tmp_path_factory.mktemp("later")
     return Repos(follow(template, folder / "clone", _insert_everywhere), folder)
 
 
-def test_the_history_holds_releases() -> None:
+def test_the_history_contains_the_releases() -> None:
     assert {"v0.1.0", "v0.2.0", "v0.2.1", "v0.2.2"} <= set(RELEASES) == {tag for tag, _ in SAMPLE}
 
 
 @pytest.mark.parametrize(("tag", "scenario"), SAMPLE)
-def test_an_unedited_repo_becomes_a_fresh_one(
+def test_an_updated_unedited_repo_equals_a_fresh_one(
     repos: Repos, tag: str, scenario: str, tmp_path: Path
 ) -> None:
     repo = repos.copy(tag, scenario, tmp_path / "repo")
@@ -96,6 +97,16 @@ def test_each_kind_of_edit_survives_in_each_class(repos: Repos, kind: str) -> No
     _edits_survive(repos, *OLDEST, [(kind, owner, seed) for owner in CLASSES for seed in (1, 2)])
 
 
+def test_edits_of_moved_files_are_kept(repos: Repos, tmp_path: Path) -> None:
+    tag, name = next(route for route in reversed(SAMPLE) if repos.moves(*route))
+    repo = repos.copy(tag, name, tmp_path / "repo")
+    files = sorted(x for x in repos.moves(tag, name) if (repo / x).is_file() and x.endswith(".py"))
+    work_on_moved(repo, random.Random(1).sample(files, 36), 1)
+    before = tree(repo)
+    update(repo)
+    assert lost(tree(repos.base(tag, name)), before, tree(repo)) == []
+
+
 @some
 @given(name=st.sampled_from(sorted(scenarios(ROOT, "HEAD"))), work_done=edits)
 def test_edits_survive_a_release_that_changes_every_file(
@@ -104,7 +115,7 @@ def test_edits_survive_a_release_that_changes_every_file(
     _edits_survive(later, HERE, name, work_done)
 
 
-def test_a_line_that_both_changed_is_a_conflict_in_that_file_alone(
+def test_a_line_changed_on_both_sides_is_a_conflict_in_its_file_only(
     later: Repos, tmp_path: Path
 ) -> None:
     name = OLDEST[1]
@@ -118,16 +129,18 @@ def test_a_line_that_both_changed_is_a_conflict_in_that_file_alone(
     update(repo)
     after = tree(repo)
     assert conflicts(after) == {"Makefile"}
-    said = (repo / "Makefile").read_text()
-    assert "<<<<<<< before updating\n# the team's\n" in said
-    assert "# of the next release\n>>>>>>> after updating\n" in said
+    makefile = (repo / "Makefile").read_text()
+    assert "<<<<<<< before updating\n# the team's\n" in makefile
+    assert "# of the next release\n>>>>>>> after updating\n" in makefile
     assert after["params.yaml"] == before["params.yaml"]
     states = git(repo, "status", "--porcelain").splitlines()
     assert [state for state in states if "U" in state[:2]] == ["UU Makefile"]
 
 
 @pytest.mark.parametrize("name", ["CODEOWNERS", ".gitattributes"])
-def test_a_file_that_both_began_is_a_conflict(repos: Repos, name: str, tmp_path: Path) -> None:
+def test_a_file_created_on_both_sides_is_a_conflict(
+    repos: Repos, name: str, tmp_path: Path
+) -> None:
     repo = repos.copy(*OLDEST, tmp_path / "repo")
     (repo / name).write_text("*.png the-team\n")
     commit(repo)
@@ -138,7 +151,7 @@ def test_a_file_that_both_began_is_a_conflict(repos: Repos, name: str, tmp_path:
 
 
 @pytest.mark.parametrize("tag", RELEASES)
-def test_the_questions_only_grow(tag: str, root: Path) -> None:
+def test_questions_and_choices_are_not_removed(tag: str, root: Path) -> None:
     old = yaml.safe_load(git(ROOT, "show", f"{RELEASES[tag]}:copier.yml"))
     new: dict[str, Any] = yaml.safe_load((root / "copier.yml").read_text())
     assert schema(old, new) == []
@@ -156,12 +169,15 @@ def _edits_survive(repos: Repos, tag: str, scenario: str, work_done: list[Edit])
 
 
 def _complaints(repos: Repos, tag: str, scenario: str, repo: Path, before: Any = None) -> list[str]:
-    """What the update of a repo did wrong; `before` is what it was, where it had been edited."""
+    """Return the complaints about an update; `before` is the repo before it, if it was edited."""
     base = tree(repos.base(tag, scenario))
     fresh, after = tree(repos.fresh(tag, scenario)), tree(repo)
     before = base if before is None else before
-    owners = whose(repos.fresh(tag, scenario), {*base, *before, *fresh, *after})
-    return lost(base, before, after) + wrong(base, before, fresh, after, owners)
+    moves = repos.moves(tag, scenario)
+    splits = {name for old, news in moves.items() if len(news) > 1 for name in (old, *news)}
+    sides = moved(base, fresh, moves), moved(before, fresh, moves)
+    owners = file_owners(repos.fresh(tag, scenario), {*sides[0], *sides[1], *fresh, *after})
+    return lost(base, before, after) + wrong(*sides, fresh, after, owners, splits)
 
 
 def _insert_everywhere(clone: Path) -> None:

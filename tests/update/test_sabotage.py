@@ -1,4 +1,4 @@
-"""The update tests can fail: a release that breaks a rule is caught by the check that guards it."""
+"""The update checks can fail: each detects a release that breaks the rule it checks."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from checks import conflicts, lost, schema, wrong
-from releases import HERE, Repos, commit, follow, recorded, start, tree, update, whose
+from releases import HERE, Repos, commit, file_owners, follow, recorded, start, tree, update
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = "airflow-classification"
@@ -18,21 +18,21 @@ Sabotage = Callable[[Callable[[Path], None]], Repos]
 
 @pytest.fixture
 def sabotaged(template: Path, tmp_path: Path) -> Sabotage:
-    """The repos of a template whose next release has this change."""
+    """Return the repos of a template whose next release has a change."""
     return lambda change: Repos(follow(template, tmp_path / "clone", change), tmp_path)
 
 
-def test_a_rule_of_ownership_is_removed(sabotaged: Sabotage, tmp_path: Path) -> None:
+def test_a_removed_ownership_rule_is_detected(sabotaged: Sabotage, tmp_path: Path) -> None:
     def change(clone: Path) -> None:
-        _replace(clone / "copier.yml", r'  - "{% if [^\n]*/feature_repo{% endif %}"\n', "")
+        _replace(clone / "copier.yml", r"\['yours', 'tools'\]", "['tools']")
         _replace(clone / "template/feature_repo/definitions.py.jinja", r"\Z", "# new\n")
 
     repos = sabotaged(change)
     complaints = _update(repos, tmp_path / "repo", "feature_repo/definitions.py")
-    assert any("feature_repo/definitions.py (yours)" in said for said in complaints)
+    assert any("feature_repo/definitions.py (yours)" in complaint for complaint in complaints)
 
 
-def test_a_file_of_the_platforms_is_renamed_without_a_migration(
+def test_a_platform_file_renamed_without_a_migration_is_detected(
     sabotaged: Sabotage, tmp_path: Path
 ) -> None:
     def change(clone: Path) -> None:
@@ -43,8 +43,8 @@ def test_a_file_of_the_platforms_is_renamed_without_a_migration(
 
 
 @pytest.mark.parametrize("reads", [False, True])
-def test_a_question_is_renamed(sabotaged: Sabotage, tmp_path: Path, reads: bool) -> None:
-    """Its answer is lost, unless the new question's default reads the old one."""
+def test_a_renamed_question_is_detected(sabotaged: Sabotage, tmp_path: Path, reads: bool) -> None:
+    """The answer is lost, unless the new question's default reads it."""
 
     def change(clone: Path) -> None:
         for name in ("copier.yml", "template/.dvc/config.jinja", "template/README.md.jinja"):
@@ -59,42 +59,42 @@ def test_a_question_is_renamed(sabotaged: Sabotage, tmp_path: Path, reads: bool)
     kept = recorded(repo)["remote_url"]
     assert kept == ("s3://bucket/x" if reads else "../.dvc-remote")
     old, new = (yaml.safe_load((x / "copier.yml").read_text()) for x in (ROOT, repos.clone))
-    said = "no question is called dvc_remote_url any more, and no default reads it"
-    assert schema(old, new) == ([] if reads else [said])
+    complaint = "the question dvc_remote_url is gone, and no default reads its answer"
+    assert schema(old, new) == ([] if reads else [complaint])
 
 
-def test_a_choice_is_removed() -> None:
+def test_a_removed_choice_is_detected() -> None:
     old = {"engine": {"choices": {"Airflow": "airflow", "Argo": "argo"}, "default": "argo"}}
     new = {"engine": {"choices": ["argo"], "default": "argo"}}
     assert schema(old, old) == []
-    assert schema(old, new) == ["engine has no choice airflow any more"]
+    assert schema(old, new) == ["engine no longer has the choice airflow"]
 
 
-def test_an_update_that_forgets_an_edit(repos: Repos) -> None:
-    """Lines, deletions, renames, modes: what `copier recopy --overwrite` would do to them."""
+def test_an_update_that_loses_an_edit_is_detected(repos: Repos) -> None:
+    """Lost lines, deletions and modes, as after `copier recopy --overwrite`."""
     base = dict(tree(repos.base(HERE, SCENARIO)))
-    owners = whose(repos.base(HERE, SCENARIO), base)
+    owners = file_owners(repos.base(HERE, SCENARIO), base)
     changed = {
         "Makefile": (False, base["Makefile"][1] + LINE.encode()),
         "dvc.yaml": (True, base["dvc.yaml"][1]),
     }
     team = {x: y for x, y in (base | changed).items() if x != "CODEOWNERS"}
     assert lost(base, team, base) == [f"Makefile: lost {LINE.strip().encode()!r}"]
-    said = wrong(base, team, base, base, owners)
-    assert [line.split()[0] for line in said] == ["CODEOWNERS", "Makefile", "dvc.yaml"]
+    complaints = wrong(base, team, base, base, owners)
+    assert [line.split()[0] for line in complaints] == ["CODEOWNERS", "Makefile", "dvc.yaml"]
     assert lost(base, team, team) + wrong(base, team, base, team, owners) == []
 
 
-def test_a_conflict_where_nobody_edited(repos: Repos) -> None:
+def test_a_conflict_in_an_unedited_file_is_detected(repos: Repos) -> None:
     base = dict(tree(repos.base(HERE, SCENARIO)))
-    owners = whose(repos.base(HERE, SCENARIO), base)
+    owners = file_owners(repos.base(HERE, SCENARIO), base)
     marked = base | {"Makefile": (False, b"<<<<<<< before updating\n" + base["Makefile"][1])}
     assert conflicts(marked) == {"Makefile"}
     assert len(wrong(base, base, base, marked, owners)) == 1
 
 
 def _update(repos: Repos, repo: Path, edited: str) -> list[str]:
-    """Update a repo with the team's line in a file; give what the checks say."""
+    """Update a repo with the team's line in a file and return the complaints."""
     repos.copy(HERE, SCENARIO, repo)
     with (repo / edited).open("a") as file:
         file.write(LINE)
@@ -102,7 +102,7 @@ def _update(repos: Repos, repo: Path, edited: str) -> list[str]:
     base, before = tree(repos.base(HERE, SCENARIO)), tree(repo)
     update(repo)
     fresh, after = tree(repos.fresh(HERE, SCENARIO)), tree(repo)
-    owners = whose(repos.fresh(HERE, SCENARIO), {*base, *before, *fresh, *after})
+    owners = file_owners(repos.fresh(HERE, SCENARIO), {*base, *before, *fresh, *after})
     return lost(base, before, after) + wrong(base, before, fresh, after, owners)
 
 

@@ -1,4 +1,4 @@
-"""Every answer can be changed later, and changed back: the repo becomes that of a fresh copy."""
+"""Every answer can be changed later and changed back: the repo equals a fresh copy each time."""
 
 import re
 from pathlib import Path
@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 import yaml
 from checks import wrong
-from releases import HERE, Repos, commit, recorded, start, tree, update, whose
+from releases import HERE, Repos, commit, file_owners, recorded, start, tree, update
 
 ROOT = Path(__file__).parents[2]
 
-# The folder of the team's modules has this name, and an update does not touch what is the team's.
+# The team's modules are in a folder of this name, and an update does not touch the team's files.
 FIXED = {"package_name"}
-# Where neither the choices nor the message of the validator hold another answer.
+# For questions with neither choices nor an example in the validator's message.
 OTHERWISE = {"project_name": "Early Flights", "project_slug": "early-flights"}
 
 SCENARIO = "airflow-classification"
 
 
 def _another(name: str, question: dict[str, Any]) -> list[Any]:
-    """Answers to a question that are not its default."""
+    """Return answers to a question that differ from its default."""
     default = question["default"]
     if name in OTHERWISE:
         return [OTHERWISE[name]]
@@ -51,13 +51,15 @@ CHANGES = {
 }
 
 
-def test_each_question_has_another_answer() -> None:
+def test_each_question_has_an_alternative_answer() -> None:
     for name, question in QUESTIONS.items():
-        assert OTHER[name] or len(question.get("choices", [])) == 1, f"another {name}, please"
+        assert OTHER[name] or len(question.get("choices", [])) == 1, (
+            f"add another {name} to OTHERWISE"
+        )
 
 
 @pytest.mark.parametrize("changed", CHANGES.values(), ids=CHANGES)
-def test_an_answer_is_changed_and_changed_back(
+def test_an_answer_can_be_changed_and_changed_back(
     repos: Repos, changed: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     base = repos.base(HERE, SCENARIO)
@@ -74,7 +76,7 @@ def test_an_answer_is_changed_and_changed_back(
         update(repo, change)
         assert recorded(repo) == answers
         after = tree(repo)
-        owners = whose(fresh, {*before, *tree(fresh), *after})
+        owners = file_owners(fresh, {*before, *tree(fresh), *after})
         assert wrong(before, before, tree(fresh), after, owners) == []
         commit(repo)
     update(repo, {name: recorded(base)[name] for change in changed for name in change})

@@ -1,4 +1,4 @@
-"""`make update-branch`, as the scheduled job runs it: a request at a server that is a folder."""
+"""`make update-branch` as the scheduled job runs it, with a folder as the git server."""
 
 import re
 from collections.abc import Callable
@@ -13,9 +13,9 @@ FILE = "dvc.yaml"
 JOBS = ("ci", "promote", "update")
 MARKERS = ("<<<<<<< before updating", ">>>>>>> after updating")
 
-# Keeps what it is asked, the text of the request, and whether one is open.
+# A stand-in for gh: logs its calls, and stores the text and the number of the open pull request.
 GH = """#!/bin/sh
-printf '%s\\n' "$*" >> {folder}/asked
+printf '%s\\n' "$*" >> {folder}/calls
 case "$1 $2" in
   "pr list") cat {folder}/open 2>/dev/null; exit 0 ;;
   "pr create") echo 7 > {folder}/open; cat > {folder}/text ;;
@@ -23,10 +23,10 @@ case "$1 $2" in
 esac
 """
 HOOK = """#!/bin/sh
-: > {folder}/asked
+: > {folder}/calls
 i=0
 while [ "$i" -lt "${{GIT_PUSH_OPTION_COUNT:-0}}" ]; do
-  eval "printf '%s\\n' \\"\\$GIT_PUSH_OPTION_$i\\"" >> {folder}/asked
+  eval "printf '%s\\n' \\"\\$GIT_PUSH_OPTION_$i\\"" >> {folder}/calls
   i=$((i + 1))
 done
 """
@@ -34,40 +34,40 @@ done
 
 @dataclass(frozen=True)
 class Host:
-    """The team's repo, its server, and what the server was asked."""
+    """The team's repo, its server, and the calls that the server received."""
 
     team: Team
     folder: Path
     git: Git
 
-    def asked(self) -> list[str]:
-        """What it was asked, in order."""
-        file = self.folder / "asked"
+    def calls(self) -> list[str]:
+        """Return the calls or push options that the server received, in order."""
+        file = self.folder / "calls"
         return file.read_text().splitlines() if file.exists() else []
 
     def text(self) -> str:
-        """The text of the request."""
+        """Return the text of the pull request."""
         return (self.folder / "text").read_text()
 
     def propose(self) -> str:
-        """Do what the job does; give what it prints."""
+        """Run the command of the scheduled job and return its output."""
         before = self.git(self.team.folder, "rev-parse", "HEAD", "--abbrev-ref", "HEAD")
-        code, said = self.team.make("update-branch", "BASE=main", GH_TOKEN="hidden")
+        code, output = self.team.make("update-branch", "BASE=main", GH_TOKEN="hidden")
         assert code == 0
         assert not self.team.status()
         after = self.git(self.team.folder, "rev-parse", "HEAD", "--abbrev-ref", "HEAD")
         assert after == before
-        return said
+        return output
 
     def branch(self) -> str:
-        """The commit of the branch at the server, or ""."""
-        there = self.git(
+        """Return the commit of the branch on the server, or an empty string."""
+        commit = self.git(
             self.folder / "server", "branch", "--list", BRANCH, "--format=%(objectname)"
         )
-        return there.strip()
+        return commit.strip()
 
     def show(self, file: str) -> str:
-        """A file as the branch has it."""
+        """Return the text of a file on the branch."""
         return self.git(self.folder / "server", "show", f"{BRANCH}:{file}")
 
 
@@ -75,7 +75,7 @@ class Host:
 def host(
     start: Callable[..., Team], git: Git, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Host:
-    """A team's repo with a server; github unless the test says which."""
+    """A team's repo with a server; the parameter is its kind, GitHub by default."""
     name = getattr(request, "param", "github")
     team = start(git_host=name)
     folder = tmp_path / "host"
@@ -97,72 +97,74 @@ def _conflict(host: Host, platform: Platform) -> None:
     host.team.write(FILE, host.team.read(FILE).replace("stages:", "# Ours.\nstages:", 1))
 
 
-def test_up_to_date_does_nothing(host: Host) -> None:
+def test_an_up_to_date_repo_gets_no_branch(host: Host) -> None:
     assert "Up to date" in host.propose()
     assert not host.branch()
-    assert host.asked() == []
+    assert host.calls() == []
 
 
-def test_without_conflicts_it_is_a_request(host: Host, platform: Platform) -> None:
+def test_an_update_without_conflicts_opens_a_pull_request(host: Host, platform: Platform) -> None:
     platform.edit(f"template/{FILE}", "stages:", "# The platform's line.\nstages:")
     platform.release("999.1.0")
     host.propose()
     assert "# The platform's line." in host.show(FILE)
-    (create,) = [line for line in host.asked() if line.startswith("pr create")]
+    (create,) = [line for line in host.calls() if line.startswith("pr create")]
     assert f"--base main --head {BRANCH} --title Update the platform to 999.1.0" in create
     assert "--draft" not in create
-    assert "What 999.1.0 brings." in host.text()
+    assert "Changes in 999.1.0." in host.text()
     assert "## 0.1.0" not in host.text()
 
 
-def test_with_conflicts_it_is_a_draft_that_says_what_to_do(host: Host, platform: Platform) -> None:
+def test_an_update_with_conflicts_opens_a_draft_with_instructions(
+    host: Host, platform: Platform
+) -> None:
     _conflict(host, platform)
     host.propose()
-    (create,) = [line for line in host.asked() if line.startswith("pr create")]
+    (create,) = [line for line in host.calls() if line.startswith("pr create")]
     assert create.endswith("--draft")
-    assert "What 999.1.0 brings." in host.text()
+    assert "Changes in 999.1.0." in host.text()
     assert f"{FILE}: conflict markers" in host.text()
     assert all(marker in host.show(FILE) for marker in MARKERS)
     assert all(marker not in host.team.read(FILE) for marker in MARKERS)
 
 
-def test_tests_that_fail_make_it_a_draft(
+def test_failing_tests_make_the_pull_request_a_draft(
     host: Host, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform.release("999.1.0")
     monkeypatch.setenv("PLATFORM_TESTS", "1")
     host.propose()
-    (create,) = [line for line in host.asked() if line.startswith("pr create")]
+    (create,) = [line for line in host.calls() if line.startswith("pr create")]
     assert create.endswith("--draft")
     assert "tests/platform` failed" in host.text()
 
 
-def test_there_is_one_request_and_it_is_renewed(host: Host, platform: Platform) -> None:
+def test_there_is_one_pull_request_and_it_is_updated(host: Host, platform: Platform) -> None:
     _conflict(host, platform)
     host.propose()
     first = host.branch()
     assert "already" in host.propose()
     assert host.branch() == first
-    assert host.asked()[-1].startswith("pr list")
-    asked = len(host.asked())
+    assert host.calls()[-1].startswith("pr list")
+    before = len(host.calls())
 
     platform.release("999.2.0")
     host.propose()
     assert host.branch() != first
-    later = host.asked()[asked:]
+    later = host.calls()[before:]
     assert not [line for line in later if line.startswith("pr create")]
     assert [line for line in later if line.startswith("pr edit 7 --title Update the platform to 9")]
     assert "pr ready 7 --undo" in later
-    assert "What 999.2.0 brings." in host.text()
+    assert "Changes in 999.2.0." in host.text()
 
-    # The conflict is gone from main: what was a draft is ready.
+    # Without the conflict on main, the draft becomes ready for review.
     host.team.write(FILE, host.team.read(FILE).replace("# Ours.\n", ""))
     host.propose()
-    assert host.asked()[-1] == "pr ready 7"
+    assert host.calls()[-1] == "pr ready 7"
     assert not any(marker in host.show(FILE) for marker in MARKERS)
 
 
-def test_what_others_have_committed_there_stays(
+def test_commits_by_others_are_kept(
     host: Host, platform: Platform, git: Git, tmp_path: Path
 ) -> None:
     _conflict(host, platform)
@@ -178,50 +180,50 @@ def test_what_others_have_committed_there_stays(
 
 
 @pytest.mark.parametrize("host", ["gitlab"], indirect=True)
-def test_gitlab_is_asked_by_push_options(host: Host, platform: Platform) -> None:
+def test_gitlab_merge_requests_are_opened_with_push_options(host: Host, platform: Platform) -> None:
     _conflict(host, platform)
     host.propose()
-    asked = dict(line.partition("=")[::2] for line in host.asked())
-    description = asked.pop("merge_request.description")
-    assert asked == {
+    options = dict(line.partition("=")[::2] for line in host.calls())
+    description = options.pop("merge_request.description")
+    assert options == {
         "merge_request.create": "",
         "merge_request.remove_source_branch": "",
         "merge_request.target": "main",
         "merge_request.title": "Draft: Update the platform to 999.1.0",
     }
-    assert "\\n\\nWhat 999.1.0 brings.\\n" in description
+    assert "\\n\\nChanges in 999.1.0.\\n" in description
     assert f"{FILE}: conflict markers" in description
 
 
 @pytest.mark.parametrize("host", ["none"], indirect=True)
-def test_another_host_gets_the_branch(host: Host, platform: Platform) -> None:
+def test_another_host_gets_only_the_branch(host: Host, platform: Platform) -> None:
     platform.release("999.1.0")
     host.propose()
     assert host.branch()
-    assert host.asked() == []
+    assert host.calls() == []
 
 
 @pytest.mark.parametrize("command", ["pr list", "pr create"])
-def test_a_host_that_refuses_is_one_line_and_leaves_no_branch(
+def test_a_refusal_by_the_host_is_reported_and_leaves_no_branch(
     host: Host, platform: Platform, tmp_path: Path, command: str
 ) -> None:
     platform.release("999.1.0")
     refuse = f'[ "$1 $2" != "{command}" ] || {{ echo "not allowed" >&2; exit 1; }}\n'
     (tmp_path / "bin/gh").write_text(f"#!/bin/sh\n{refuse}")
-    code, said = host.team.make("update-branch")
+    code, output = host.team.make("update-branch")
     assert code != 0
-    assert f"`gh {command}` fails: not allowed" in said
+    assert f"`gh {command}` failed: not allowed" in output
     assert not host.team.status()
     assert not host.branch()
 
 
-def test_a_branch_without_its_request_gets_one(host: Host, platform: Platform) -> None:
+def test_a_branch_without_a_pull_request_gets_one(host: Host, platform: Platform) -> None:
     platform.release("999.1.0")
     host.propose()
     (host.folder / "open").unlink()
-    before = len(host.asked())
+    before = len(host.calls())
     host.propose()
-    assert [line for line in host.asked()[before:] if line.startswith("pr create")]
+    assert [line for line in host.calls()[before:] if line.startswith("pr create")]
 
 
 @pytest.mark.parametrize(
@@ -232,16 +234,16 @@ def test_a_branch_without_its_request_gets_one(host: Host, platform: Platform) -
         ("none", set()),
     ],
 )
-def test_each_host_has_its_job_and_no_other(
+def test_each_host_has_only_its_own_jobs(
     render: Callable[..., Path], name: str, paths: set[str]
 ) -> None:
     repo = render({"git_host": name})
-    found = [
+    files = [
         *repo.glob(".git*/**/*.yml"),
         *repo.glob(".gitlab-ci.yml"),
         *repo.glob("renovate.json"),
     ]
-    assert {path.relative_to(repo).as_posix() for path in found} == paths
-    jobs = [path.read_text() for path in found if path.name == "update.yml"]
+    assert {path.relative_to(repo).as_posix() for path in files} == paths
+    jobs = [path.read_text() for path in files if path.name == "update.yml"]
     assert all("make update-branch BASE=" in job for job in jobs)
     assert all(re.search(r"uses: \S+@[0-9a-f]{40} # v", job) for job in jobs if "uses:" in job)

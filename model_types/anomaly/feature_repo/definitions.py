@@ -1,4 +1,4 @@
-"""What Feast serves; the service `model` names the features that the model takes."""
+"""Feast definitions; the feature service `model` lists the features that the model uses."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ origin = Entity(name="origin", value_type=ValueType.STRING, description="airport
 
 operations = FeatureView(
     name="operations",
-    description="how the airport's departures go, as known when the hour is over",
+    description="measures of the airport's departures, as known at the end of the hour",
     entities=[origin],
     ttl=timedelta(hours=1),
     schema=[

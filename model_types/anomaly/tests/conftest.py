@@ -1,4 +1,4 @@
-"""A small sample of the raw tables; the platform's tests use it too."""
+"""A small sample of the raw tables, also used by the platform's tests."""
 
 from datetime import date
 
@@ -10,5 +10,5 @@ from anomaly import data
 
 @pytest.fixture(scope="session")
 def raw() -> dict[str, pd.DataFrame]:
-    """Give six weeks of summer, with thunderstorms from the first to the last."""
+    """Six weeks of summer, with thunderstorms throughout."""
     return data.load(data.Params(since=date(2013, 6, 1), until=date(2013, 7, 14)))

@@ -1,4 +1,4 @@
-"""No feature knows what happens after the hour, and each is what counting by hand gives."""
+"""Features use nothing from after the hour, and equal the values counted by hand."""
 
 import pandas as pd
 import pytest
@@ -9,13 +9,13 @@ PARAMS = features.Params(window_hours=2)
 NOW = pd.Timestamp("2013-06-13 20:00", tz="UTC")
 
 
-def _known(raw: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _until_now(raw: dict[str, pd.DataFrame]) -> pd.DataFrame:
     table = features.build(raw, PARAMS)["operations"]
     return table[table["event_timestamp"] <= NOW].reset_index(drop=True)
 
 
 def _row(raw: dict[str, pd.DataFrame]) -> pd.Series:
-    table = _known(raw)
+    table = _until_now(raw)
     return table[(table["origin"] == "JFK") & (table["event_timestamp"] == NOW)].iloc[0]
 
 
@@ -25,21 +25,21 @@ def _left(flights: pd.DataFrame) -> pd.Series:
 
 
 def test_what_happens_later_changes_no_feature(raw: dict[str, pd.DataFrame]) -> None:
-    """Who has not left by NOW leaves a day later; what is due after NOW is cancelled."""
+    """Flights that have not left by NOW leave a day later; flights due after NOW are cancelled."""
     flights = raw["flights"].copy()
     due, left = flights["event_timestamp"], _left(flights)
     waiting = (due < NOW) & (left >= NOW)
     assert waiting.any()
     flights.loc[waiting, "dep_delay"] += 24 * 60
     flights.loc[(due >= NOW) & (left >= NOW), "dep_delay"] = float("nan")
-    pd.testing.assert_frame_equal(_known({**raw, "flights": flights}), _known(raw))
+    pd.testing.assert_frame_equal(_until_now({**raw, "flights": flights}), _until_now(raw))
 
 
 def test_what_happened_before_does(raw: dict[str, pd.DataFrame]) -> None:
     flights = raw["flights"].copy()
     flights.loc[flights["event_timestamp"] < NOW, "dep_delay"] += 30
-    later = _known({**raw, "flights": flights})
-    assert not later["departure_delay"].equals(_known(raw)["departure_delay"])
+    later = _until_now({**raw, "flights": flights})
+    assert not later["departure_delay"].equals(_until_now(raw)["departure_delay"])
 
 
 def test_the_measures_are_counted_by_hand(raw: dict[str, pd.DataFrame]) -> None:
@@ -63,8 +63,8 @@ def test_an_example_is_an_hour_of_the_timetable(raw: dict[str, pd.DataFrame]) ->
 
 
 def test_an_hour_is_asked_for_without_a_list_of_storms(raw: dict[str, pd.DataFrame]) -> None:
-    asked = features.requests({"flights": raw["flights"]}, PARAMS)
-    pd.testing.assert_frame_equal(asked, features.examples(raw, PARAMS).drop(columns="storm"))
+    rows = features.requests({"flights": raw["flights"]}, PARAMS)
+    pd.testing.assert_frame_equal(rows, features.examples(raw, PARAMS).drop(columns="storm"))
 
 
 def test_a_storms_day_is_one_of_new_york(raw: dict[str, pd.DataFrame]) -> None:

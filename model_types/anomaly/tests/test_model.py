@@ -1,4 +1,4 @@
-"""The model finds what is unusual, says why, and takes what the world brings."""
+"""The model finds and explains unusual hours, and accepts unusual input."""
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ PARAMS = model.Params(
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    """Give 100 days of an airport whose flights wait each evening, and on every tenth all day."""
+    """100 days of an airport whose flights wait every evening, and all day on every tenth day."""
     ends = pd.date_range("2013-01-01 05:00", periods=2_400, freq="h", tz="UTC") + pd.Timedelta("1h")
     table = pd.DataFrame({"event_timestamp": ends, "origin": "JFK", "weekday": 0, "scheduled": 9})
     table["hour"], day = np.arange(2_400) % 24, np.arange(2_400) // 24
@@ -35,8 +35,8 @@ def fitted(rows: pd.DataFrame) -> model.Model:
 
 
 def test_it_finds_the_storms_and_not_the_evenings(rows: pd.DataFrame, fitted: model.Model) -> None:
-    found = metrics.score(rows, model.predict(fitted, rows))
-    assert found["average_precision"] > 0.95
+    scores = metrics.score(rows, model.predict(fitted, rows))
+    assert scores["average_precision"] > 0.95
     evenings = metrics.score(rows, rows.assign(score=rows["waiting"], alert=False))
     assert evenings["average_precision"] < 0.8
 
@@ -79,6 +79,6 @@ def test_no_rows_give_no_predictions(rows: pd.DataFrame, fitted: model.Model) ->
 
 def test_days_without_storms_have_no_ranking(rows: pd.DataFrame, fitted: model.Model) -> None:
     calm = rows[~rows["storm"]]
-    found = metrics.score(calm, model.predict(fitted, calm))
-    assert "average_precision" not in found
-    assert "alerts_per_day" in found
+    scores = metrics.score(calm, model.predict(fitted, calm))
+    assert "average_precision" not in scores
+    assert "alerts_per_day" in scores

@@ -1,4 +1,4 @@
-"""What Feast serves; the service `model` names the features that the model takes."""
+"""Feast definitions; the feature service `model` lists the features that the model uses."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ carrier = Entity(name="carrier", value_type=ValueType.STRING, description="airli
 
 origin_delays = FeatureView(
     name="origin_delays",
-    description="departures and mean delay (minutes) of the last hours at the airport",
+    description="departures from the airport in the last hours, and their mean delay (minutes)",
     entities=[origin],
     ttl=timedelta(hours=1),
     schema=[
@@ -27,7 +27,7 @@ origin_delays = FeatureView(
 
 carrier_delays = FeatureView(
     name="carrier_delays",
-    description="departures and mean delay (minutes) of the last hours of the airline",
+    description="departures of the airline in the last hours, and their mean delay (minutes)",
     entities=[carrier],
     ttl=timedelta(hours=1),
     schema=[
@@ -43,7 +43,7 @@ carrier_delays = FeatureView(
 
 weather = FeatureView(
     name="weather",
-    description="the last published weather at the airport",
+    description="latest published weather at the airport",
     entities=[origin],
     ttl=timedelta(hours=2),
     schema=[

@@ -1,4 +1,4 @@
-"""A small sample of the raw tables; the platform's tests use it too."""
+"""A small sample of the raw tables, also used by the platform's tests."""
 
 from datetime import date
 
@@ -10,5 +10,5 @@ from classification import data
 
 @pytest.fixture(scope="session")
 def raw() -> dict[str, pd.DataFrame]:
-    """Give six weeks of winter."""
+    """Six weeks of winter."""
     return data.load(data.Params(since=date(2013, 1, 1), until=date(2013, 2, 14)))

@@ -1,4 +1,4 @@
-"""No feature knows what happens after the scheduled departure."""
+"""Features use nothing from after the scheduled departure."""
 
 import pandas as pd
 import pytest
@@ -9,7 +9,7 @@ PARAMS = features.Params(window_hours=3, late_minutes=15)
 NOW = pd.Timestamp("2013-01-20 15:00", tz="UTC")
 
 
-def _known(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def _until_now(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return {
         name: table[table["event_timestamp"] <= NOW].reset_index(drop=True)
         for name, table in tables.items()
@@ -17,7 +17,7 @@ def _known(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 
 def test_what_happens_later_changes_no_feature(raw: dict[str, pd.DataFrame]) -> None:
-    """Flights that have not left by NOW, whenever they should have, leave a day later."""
+    """Flights that have not left by NOW leave a day later, whenever they were scheduled."""
     flights = raw["flights"].copy()
     left = flights["event_timestamp"] + pd.to_timedelta(flights["dep_delay"], unit="min")
     later = ~(left <= NOW)
@@ -25,8 +25,8 @@ def test_what_happens_later_changes_no_feature(raw: dict[str, pd.DataFrame]) -> 
     flights.loc[later, ["dep_delay", "arr_delay"]] += 24 * 60
     weather = raw["weather"].copy()
     weather.loc[weather["event_timestamp"] >= NOW, ["temp", "wind_speed"]] += 50
-    before = _known(features.build(raw, PARAMS))
-    after = _known(features.build({"flights": flights, "weather": weather}, PARAMS))
+    before = _until_now(features.build(raw, PARAMS))
+    after = _until_now(features.build({"flights": flights, "weather": weather}, PARAMS))
     for name, table in before.items():
         pd.testing.assert_frame_equal(after[name], table)
 
@@ -34,8 +34,8 @@ def test_what_happens_later_changes_no_feature(raw: dict[str, pd.DataFrame]) -> 
 def test_what_happened_before_does(raw: dict[str, pd.DataFrame]) -> None:
     flights = raw["flights"].copy()
     flights.loc[flights["event_timestamp"] < NOW, "dep_delay"] += 30
-    before = _known(features.build(raw, PARAMS))["origin_delays"]
-    after = _known(features.build({**raw, "flights": flights}, PARAMS))["origin_delays"]
+    before = _until_now(features.build(raw, PARAMS))["origin_delays"]
+    after = _until_now(features.build({**raw, "flights": flights}, PARAMS))["origin_delays"]
     assert not after["origin_delay"].equals(before["origin_delay"])
 
 

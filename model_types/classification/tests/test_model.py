@@ -1,4 +1,4 @@
-"""The model takes what the world brings."""
+"""The model learns, and accepts unusual input."""
 
 import pandas as pd
 import pytest
@@ -12,7 +12,7 @@ PARAMS = model.Params(
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    """Give 400 flights, of which those of one airline are late."""
+    """400 flights of two airlines; all flights of one are late."""
     table = pd.DataFrame(dict.fromkeys(model.INPUTS, 1.0), index=range(400))
     table["origin"], table["dest"] = "JFK", "SFO"
     table["carrier"] = ["AA", "B6"] * 200

@@ -1,4 +1,4 @@
-"""What Feast serves; the service `model` names the features that the model takes."""
+"""Feast definitions; the feature service `model` lists the features that the model uses."""
 
 from datetime import timedelta
 
@@ -7,12 +7,12 @@ from feast.types import Float64, Int64
 from feast.value_type import ValueType
 
 origin = Entity(name="origin", value_type=ValueType.STRING, description="airport, IATA code")
-hour = Entity(name="hour", value_type=ValueType.INT64, description="of the day, local time")
-weekday = Entity(name="weekday", value_type=ValueType.INT64, description="0 is Monday")
+hour = Entity(name="hour", value_type=ValueType.INT64, description="hour of the day, local time")
+weekday = Entity(name="weekday", value_type=ValueType.INT64, description="weekday, 0 is Monday")
 
 airport = FeatureView(
     name="airport",
-    description="departures and mean delay (minutes) of the last hours; flights overdue",
+    description="departures in the last hours, their mean delay (minutes), and flights overdue",
     entities=[origin],
     ttl=timedelta(hours=1),
     schema=[
@@ -30,7 +30,7 @@ airport = FeatureView(
 
 same_hour = FeatureView(
     name="same_hour",
-    description="departures the last time that it was this hour of the day",
+    description="departures in the same hour of the previous day",
     entities=[origin, hour],
     ttl=timedelta(days=2),
     schema=[Field(name="yesterday", dtype=Int64)],
@@ -43,7 +43,7 @@ same_hour = FeatureView(
 
 same_hour_of_week = FeatureView(
     name="same_hour_of_week",
-    description="departures the last time that it was this hour of the week",
+    description="departures in the same hour of the previous week",
     entities=[origin, weekday, hour],
     ttl=timedelta(days=8),
     schema=[Field(name="last_week", dtype=Int64)],
@@ -56,7 +56,7 @@ same_hour_of_week = FeatureView(
 
 weather = FeatureView(
     name="weather",
-    description="the last published weather at the airport",
+    description="latest published weather at the airport",
     entities=[origin],
     ttl=timedelta(hours=2),
     schema=[

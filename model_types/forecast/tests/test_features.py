@@ -1,4 +1,4 @@
-"""No feature knows what happens after the forecast's origin."""
+"""Features use nothing from after the forecast origin."""
 
 import pandas as pd
 import pytest
@@ -12,7 +12,7 @@ HOUR, WEEK = pd.Timedelta(hours=1), pd.Timedelta(days=7)
 TARGET = "departures"
 
 
-def _known(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def _until_now(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return {
         name: table[table["event_timestamp"] <= NOW].reset_index(drop=True)
         for name, table in tables.items()
@@ -21,7 +21,7 @@ def _known(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 @pytest.fixture
 def other_future(raw: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """What has not left by NOW, whenever it should have, leaves a day later or never."""
+    """Flights that have not left by NOW leave a day later or never, whenever they were due."""
     flights, weather = raw["flights"].copy(), raw["weather"].copy()
     later = ~(_left(flights) < NOW)
     assert later[flights["event_timestamp"] < NOW].any()
@@ -34,8 +34,8 @@ def other_future(raw: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 def test_what_happens_later_changes_no_feature(
     raw: dict[str, pd.DataFrame], other_future: dict[str, pd.DataFrame]
 ) -> None:
-    before = _known(features.build(raw, PARAMS))
-    after = _known(features.build(other_future, PARAMS))
+    before = _until_now(features.build(raw, PARAMS))
+    after = _until_now(features.build(other_future, PARAMS))
     for name, table in before.items():
         pd.testing.assert_frame_equal(after[name], table)
 
@@ -43,7 +43,7 @@ def test_what_happens_later_changes_no_feature(
 def test_what_happens_later_changes_only_the_target(
     raw: dict[str, pd.DataFrame], other_future: dict[str, pd.DataFrame]
 ) -> None:
-    """The examples carry what the calendar and the timetable said before."""
+    """Calendar and timetable columns of the examples do not change."""
     before, after = features.examples(raw, PARAMS), features.examples(other_future, PARAMS)
     pd.testing.assert_frame_equal(after.drop(columns=TARGET), before.drop(columns=TARGET))
     over = before["event_timestamp"] + before["horizon"] * HOUR <= NOW
@@ -54,8 +54,8 @@ def test_what_happens_later_changes_only_the_target(
 def test_what_happened_before_does(raw: dict[str, pd.DataFrame]) -> None:
     flights = raw["flights"].copy()
     flights.loc[flights["event_timestamp"] < NOW, "dep_delay"] += 90
-    before = _known(features.build(raw, PARAMS))
-    after = _known(features.build({**raw, "flights": flights}, PARAMS))
+    before = _until_now(features.build(raw, PARAMS))
+    after = _until_now(features.build({**raw, "flights": flights}, PARAMS))
     for name in ("airport", "same_hour", "same_hour_of_week"):
         assert not after[name].equals(before[name])
 

@@ -1,4 +1,4 @@
-"""The model takes what the world brings, and the metrics are those of the textbook."""
+"""The model learns and accepts unusual input, and `mase` is defined as in textbooks."""
 
 import pandas as pd
 import pytest
@@ -12,7 +12,7 @@ PARAMS = model.Params(
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    """Give 400 hours, ten departures in each of one airport's and none in the other's."""
+    """400 hours: ten departures in each hour of one airport, none at the other."""
     table = pd.DataFrame(dict.fromkeys(model.INPUTS, 1.0), index=range(400))
     table["origin"] = ["EWR", "JFK"] * 200
     times = pd.date_range("2013-01-01", periods=400, freq="h", tz="UTC")
@@ -53,9 +53,9 @@ def test_mase_is_the_share_of_the_naive_error(rows: pd.DataFrame) -> None:
 
 
 def test_mase_is_of_the_rows_whose_last_week_is_known(rows: pd.DataFrame) -> None:
-    known = (rows["departures"] + 4).where(rows.index < 200)
+    last_week = (rows["departures"] + 4).where(rows.index < 200)
     forecast = _forecast(rows, rows["departures"] + (rows.index >= 200) * 9 + 1)
-    assert metrics.score(rows.assign(last_week=known), forecast)["mase"] == 0.25
+    assert metrics.score(rows.assign(last_week=last_week), forecast)["mase"] == 0.25
     unknown = rows.assign(last_week=float("nan"))
     assert "mase" not in metrics.score(unknown, forecast)
     assert "mase" not in metrics.score(rows.assign(last_week=rows["departures"]), forecast)
@@ -63,7 +63,7 @@ def test_mase_is_of_the_rows_whose_last_week_is_known(rows: pd.DataFrame) -> Non
 
 def test_a_week_shows_each_hour_once_by_its_earliest_forecast(rows: pd.DataFrame) -> None:
     origins = rows.assign(horizon=1)
-    both = pd.concat([origins, origins.assign(horizon=24)], ignore_index=True)
-    week = metrics.curves(both, _forecast(both, both["horizon"]))["week"]
+    examples = pd.concat([origins, origins.assign(horizon=24)], ignore_index=True)
+    week = metrics.curves(examples, _forecast(examples, examples["horizon"]))["week"]
     assert week["hour"].tolist() == list(range(7 * 24))
     assert (week["predicted"] == 24).all()

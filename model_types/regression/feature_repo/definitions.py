@@ -1,4 +1,4 @@
-"""What Feast serves; the service `model` names the features that the model takes."""
+"""Feast definitions; the feature service `model` lists the features that the model uses."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ carrier = Entity(name="carrier", value_type=ValueType.STRING, description="airli
 
 origin_delays = FeatureView(
     name="origin_delays",
-    description="at the airport: mean delay (minutes) of what left lately, and what still waits",
+    description="recent departures from the airport: mean delay (minutes), flights still waiting",
     entities=[origin],
     ttl=timedelta(hours=1),
     schema=[
@@ -28,7 +28,7 @@ origin_delays = FeatureView(
 
 carrier_delays = FeatureView(
     name="carrier_delays",
-    description="of the airline: mean delay (minutes) of what left lately, and what still waits",
+    description="recent departures of the airline: mean delay (minutes), flights still waiting",
     entities=[carrier],
     ttl=timedelta(hours=1),
     schema=[
@@ -44,7 +44,7 @@ carrier_delays = FeatureView(
 
 dest_delays = FeatureView(
     name="dest_delays",
-    description="to the airport: mean delay (minutes) of what left lately, and what still waits",
+    description="recent departures to the airport: mean delay (minutes), flights still waiting",
     entities=[dest],
     ttl=timedelta(hours=1),
     schema=[
@@ -60,7 +60,7 @@ dest_delays = FeatureView(
 
 weather = FeatureView(
     name="weather",
-    description="the last published weather at the airport",
+    description="latest published weather at the airport",
     entities=[origin],
     ttl=timedelta(hours=2),
     schema=[

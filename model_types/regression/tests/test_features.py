@@ -1,4 +1,4 @@
-"""No feature knows what happens after the scheduled departure."""
+"""Features use nothing from after the scheduled departure."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ PARAMS = features.Params(window_hours=3)
 NOW = pd.Timestamp("2013-01-20 15:00", tz="UTC")
 
 
-def _known(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def _until_now(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return {
         name: table[table["event_timestamp"] <= NOW].reset_index(drop=True)
         for name, table in tables.items()
@@ -23,17 +23,17 @@ def _left(flights: pd.DataFrame) -> pd.Series:
 
 @pytest.mark.parametrize("fate", [24 * 60, np.nan], ids=["a day later", "cancelled"])
 def test_what_happens_later_changes_no_feature(raw: dict[str, pd.DataFrame], fate: float) -> None:
-    """What becomes of the flights that have not left by NOW, whenever they should have."""
+    """Change the fate of all flights that have not left by NOW, whenever they were scheduled."""
     flights = raw["flights"].copy()
     later = ~(_left(flights) <= NOW)
     assert later[flights["event_timestamp"] <= NOW].any()
     flights.loc[later, ["dep_delay", "arr_delay"]] += fate
-    # Nor does any delay at arrival: the flights that left before NOW may be in the air.
+    # Delays at arrival change too: flights that left before NOW may still be in the air.
     flights["arr_delay"] += 60
     weather = raw["weather"].copy()
     weather.loc[weather["event_timestamp"] >= NOW, ["temp", "wind_speed"]] += 50
-    before = _known(features.build(raw, PARAMS))
-    after = _known(features.build({"flights": flights, "weather": weather}, PARAMS))
+    before = _until_now(features.build(raw, PARAMS))
+    after = _until_now(features.build({"flights": flights, "weather": weather}, PARAMS))
     for name, table in before.items():
         pd.testing.assert_frame_equal(after[name], table)
 
@@ -41,8 +41,8 @@ def test_what_happens_later_changes_no_feature(raw: dict[str, pd.DataFrame], fat
 def test_what_happened_before_does(raw: dict[str, pd.DataFrame]) -> None:
     flights = raw["flights"].copy()
     flights.loc[flights["event_timestamp"] < NOW, "dep_delay"] += 30
-    before = _known(features.build(raw, PARAMS))["origin_delays"]
-    after = _known(features.build({**raw, "flights": flights}, PARAMS))["origin_delays"]
+    before = _until_now(features.build(raw, PARAMS))["origin_delays"]
+    after = _until_now(features.build({**raw, "flights": flights}, PARAMS))["origin_delays"]
     for name in ("origin_delay", "origin_waiting"):
         assert not after[name].equals(before[name])
 
@@ -65,16 +65,16 @@ def test_an_example_is_a_flight_that_arrived(raw: dict[str, pd.DataFrame]) -> No
 
 
 def test_a_flight_that_will_be_cancelled_is_asked_for(raw: dict[str, pd.DataFrame]) -> None:
-    asked, flights = features.requests(raw, PARAMS), raw["flights"]
+    rows, flights = features.requests(raw, PARAMS), raw["flights"]
     assert flights["dep_delay"].isna().any()
-    pd.testing.assert_frame_equal(asked[["origin", "dest"]], flights[["origin", "dest"]])
+    pd.testing.assert_frame_equal(rows[["origin", "dest"]], flights[["origin", "dest"]])
     unknown = {"flights": flights.assign(dep_delay=np.nan, arr_delay=np.nan)}
-    pd.testing.assert_frame_equal(features.requests(unknown, PARAMS), asked)
+    pd.testing.assert_frame_equal(features.requests(unknown, PARAMS), rows)
 
 
 def test_the_timetable_is_read_in_the_time_of_each_end(raw: dict[str, pd.DataFrame]) -> None:
-    """Six hours to Los Angeles, whose clocks are three hours behind; one to Boston."""
-    usual = raw["flights"].groupby("dest")["scheduled_minutes"].median()
-    assert usual["LAX"] == pytest.approx(370, abs=20)
-    assert usual["BOS"] == pytest.approx(70, abs=15)
-    assert usual["SJU"] == pytest.approx(230, abs=20)
+    """Los Angeles is six hours away although its clocks are three hours behind; Boston is one."""
+    minutes = raw["flights"].groupby("dest")["scheduled_minutes"].median()
+    assert minutes["LAX"] == pytest.approx(370, abs=20)
+    assert minutes["BOS"] == pytest.approx(70, abs=15)
+    assert minutes["SJU"] == pytest.approx(230, abs=20)

@@ -1,4 +1,4 @@
-"""The model takes what the world brings, and its bounds are what they say."""
+"""The model learns, accepts unusual input, and its bounds have the promised coverage."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ PARAMS = model.Params(
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    """Give 2,000 flights: those of B6 are 30 minutes later, and their delays vary more."""
+    """2,000 flights; those of B6 are 30 minutes later, and their delays vary more."""
     table = pd.DataFrame(dict.fromkeys(model.INPUTS, 1.0), index=range(2_000))
     table["origin"], table["dest"] = "JFK", "SFO"
     table["carrier"] = ["AA", "B6"] * 1_000
@@ -29,15 +29,15 @@ def fitted(rows: pd.DataFrame) -> model.Boosters:
 
 def test_it_learns_the_median_and_the_spread(rows: pd.DataFrame, fitted: model.Boosters) -> None:
     predictions = model.predict(fitted, rows)
-    found = predictions.groupby(rows["carrier"]).first()
+    actual = predictions.groupby(rows["carrier"]).first()
     for name, level in schema.QUANTILES.items():
-        wanted = rows.groupby("carrier")["arr_delay"].quantile(level)
-        np.testing.assert_allclose(found[name], wanted, atol=1)
+        expected = rows.groupby("carrier")["arr_delay"].quantile(level)
+        np.testing.assert_allclose(actual[name], expected, atol=1)
     assert metrics.score(rows, predictions)["coverage"] == pytest.approx(0.8, abs=0.02)
 
 
 def test_one_flight_a_week_late_moves_no_other(rows: pd.DataFrame, fitted: model.Boosters) -> None:
-    """The tail is heavy: a mean would move by ten minutes."""
+    """The tail is heavy: the mean would move by ten minutes."""
     one = rows.assign(arr_delay=rows["arr_delay"].where(rows.index > 0, 7 * 24 * 60))
     again = model.predict(model.train(one, one, PARAMS), rows)
     assert (again - model.predict(fitted, rows)).abs().to_numpy().max() < 1
@@ -81,15 +81,15 @@ def test_no_rows_give_no_predictions(rows: pd.DataFrame, fitted: model.Boosters)
 def test_baselines_give_bounds_that_hold(rows: pd.DataFrame) -> None:
     for name, predictions in metrics.baselines(rows, rows).items():
         schema.Predictions.validate(predictions)
-        found = metrics.score(rows, predictions)
-        assert found["coverage"] == pytest.approx(0.8, abs=0.05), name
+        scores = metrics.score(rows, predictions)
+        assert scores["coverage"] == pytest.approx(0.8, abs=0.05), name
 
 
 def test_scores_are_counted_by_hand() -> None:
     examples = pd.DataFrame({"arr_delay": [0.0, 10.0, 50.0, -20.0]})
     predictions = pd.DataFrame({"lower": -10.0, "minutes": 0.0, "upper": 20.0}, examples.index)
-    found = metrics.score(examples, predictions)
-    assert (found["mae"], found["width"]) == (20, 30)
-    assert (found["coverage"], found["below"], found["above"]) == (0.5, 0.25, 0.25)
-    # Lower: 10, 20, 60 above it weigh a tenth, 10 below it nine; upper: the other way around.
-    assert found["pinball"] == pytest.approx(np.mean([18 / 4, 20 / 2, (7 + 27) / 4]))
+    scores = metrics.score(examples, predictions)
+    assert (scores["mae"], scores["width"]) == (20, 30)
+    assert (scores["coverage"], scores["below"], scores["above"]) == (0.5, 0.25, 0.25)
+    # Lower: errors of 10, 20 and 60 above it weigh 0.1, 10 below it weighs 0.9; upper: reversed.
+    assert scores["pinball"] == pytest.approx(np.mean([18 / 4, 20 / 2, (7 + 27) / 4]))

@@ -1,4 +1,4 @@
-"""What Feast serves; the service `model` names the features that the model takes."""
+"""Feast definitions; the feature service `model` lists the features that the model uses."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ client = Entity(name="client", value_type=ValueType.STRING, description="address
 
 client_activity = FeatureView(
     name="client_activity",
-    description="requests and error answers of the hour up to the client's last answer",
+    description="requests and errors of the client in the hour before its last answer",
     entities=[client],
     ttl=timedelta(hours=1),
     schema=[

@@ -1,4 +1,4 @@
-"""A small sample of the raw tables; the platform's tests use it too."""
+"""A small sample of the raw tables, also used by the platform's tests."""
 
 from datetime import date
 
@@ -10,6 +10,6 @@ from text import data
 
 @pytest.fixture(scope="session")
 def raw() -> dict[str, pd.DataFrame]:
-    """Give the requests of ten days of a small shop."""
+    """The requests of ten days of a small shop."""
     days = date(2026, 1, 5), date(2026, 1, 14)
     return data.load(data.Params(since=days[0], until=days[1], requests_per_day=300, seed=7))

@@ -1,4 +1,4 @@
-"""No feature knows an answer that was not given yet."""
+"""Features use no answer that had not been given yet."""
 
 import pandas as pd
 import pytest
@@ -9,7 +9,7 @@ PARAMS = features.Params(window_minutes=60)
 NOW = pd.Timestamp("2026-01-10 15:00", tz="UTC")
 
 
-def _known(raw: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _until_now(raw: dict[str, pd.DataFrame]) -> pd.DataFrame:
     table = features.build(raw, PARAMS)["client_activity"]
     return table[table["event_timestamp"] <= NOW].reset_index(drop=True)
 
@@ -20,21 +20,21 @@ def _answered(requests: pd.DataFrame) -> pd.Series:
 
 
 def test_what_is_answered_later_changes_no_feature(raw: dict[str, pd.DataFrame]) -> None:
-    """A request that came before NOW and is answered after it is one of those."""
+    """One of the changed requests came before NOW and is answered later."""
     requests = raw["requests"].copy()
     place = requests.index[requests["event_timestamp"] < NOW][-1]
     requests.loc[place, "milliseconds"] = 3_600_000_000
-    before = _known({"requests": requests})
+    before = _until_now({"requests": requests})
     later = _answered(requests) > NOW
     assert later[place]
     requests.loc[later, "status"] = 500
-    pd.testing.assert_frame_equal(_known({"requests": requests}), before)
+    pd.testing.assert_frame_equal(_until_now({"requests": requests}), before)
 
 
 def test_what_was_answered_before_does(raw: dict[str, pd.DataFrame]) -> None:
     requests = raw["requests"].copy()
     requests.loc[_answered(requests) < NOW, "status"] = 500
-    assert not _known({"requests": requests}).equals(_known(raw))
+    assert not _until_now({"requests": requests}).equals(_until_now(raw))
 
 
 def test_no_request_sees_its_own_answer(raw: dict[str, pd.DataFrame]) -> None:
@@ -42,14 +42,14 @@ def test_no_request_sees_its_own_answer(raw: dict[str, pd.DataFrame]) -> None:
 
 
 def test_the_window_is_counted_by_hand(raw: dict[str, pd.DataFrame]) -> None:
-    requests = raw["requests"].assign(known=_answered(raw["requests"]))
+    requests = raw["requests"].assign(answered=_answered(raw["requests"]))
     table = features.build(raw, PARAMS)["client_activity"]
     busiest = table.loc[table["client_requests"].idxmax()]
     when, client = busiest["event_timestamp"], busiest["client"]
     start = when - pd.Timedelta(minutes=60)
-    mine = requests[(requests["client"] == client) & requests["known"].between(start, when)]
-    assert busiest["client_requests"] == len(mine[mine["known"] > start]) > 1
-    assert busiest["client_errors"] == (mine.loc[mine["known"] > start, "status"] >= 400).sum()
+    mine = requests[(requests["client"] == client) & requests["answered"].between(start, when)]
+    assert busiest["client_requests"] == len(mine[mine["answered"] > start]) > 1
+    assert busiest["client_errors"] == (mine.loc[mine["answered"] > start, "status"] >= 400).sum()
 
 
 def test_what_is_asked_knows_neither_answer_nor_analyst(raw: dict[str, pd.DataFrame]) -> None:

@@ -1,4 +1,4 @@
-"""The model takes what the world brings, above all what is meant to break it."""
+"""The model learns, and accepts unusual input, in particular input meant to break it."""
 
 import lightgbm as lgb
 import numpy as np
@@ -31,7 +31,7 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    """Give 400 requests, of which those with a script are attacks."""
+    """400 requests; those with a script are attacks."""
     table = pd.DataFrame(dict.fromkeys(model.INPUTS, "/"), index=range(400))
     table[["client_requests", "client_errors"]] = 1.0
     table["method"] = "GET"
@@ -97,7 +97,7 @@ def test_no_rows_give_no_predictions(fitted: lgb.Booster, rows: pd.DataFrame) ->
 
 
 def test_contributions_add_up_to_the_prediction(fitted: lgb.Booster, rows: pd.DataFrame) -> None:
-    """All rows have the same base value: differences of log-odds are those of the sums."""
+    """The log-odds minus the sum of contributions is the same base value in all rows."""
     probability = model.predict(fitted, rows)["probability"]
     odds = np.log(probability / (1 - probability))
     base = odds - model.explain(fitted, rows).sum(axis=1)
@@ -116,7 +116,7 @@ def test_one_class_has_no_ranking(rows: pd.DataFrame) -> None:
 
 
 def test_recall_is_that_of_the_allowed_false_positives() -> None:
-    """Of 2,000 benign requests two may be blocked: those above the two best hold 1 of 4 attacks."""
+    """Two of 2,000 benign requests may be blocked; at that threshold 1 of 4 attacks is found."""
     scores = [0.9, 0.8, 0.7, 0.6, *[0.1] * 1_997]
     labels = [False, True, False, False, *[False] * 1_997]
     examples = pd.DataFrame({"attack": [*labels, True, True, True], "kind": "benign"})

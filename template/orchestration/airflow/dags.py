@@ -1,11 +1,11 @@
-"""Airflow's DAGs: one for each pipeline of ../pipelines.json, one task for each of its stages.
+"""Airflow's DAGs: one per pipeline in ../pipelines.json, with one task per stage.
 
-Airflow reads this folder out of git: a DAG bundle with `subdir: orchestration/airflow`. In a
-cluster the variable MLOPS_ENV of Airflow's processes, one for all repos, names a folder of
-deploy/envs/. Then the pipelines are those of its release.yaml, where that has a graph. Each task is
-a pod, and its image, variables and placing are what the chart's values say in the commit that
-Airflow runs, and a pipeline that `suspend` names has no schedule. Without MLOPS_ENV a task runs in
-the repo's .venv.
+Airflow reads this folder from git: a DAG bundle with `subdir: orchestration/airflow`. In a cluster,
+the variable MLOPS_ENV of Airflow's processes, the same for all repos, names a folder of
+deploy/envs/. The pipelines are then those in its release.yaml, if that has a graph. Each task is a
+pod, whose image, variables and placement come from the chart's values in the commit that Airflow
+runs; a pipeline listed in `suspend` has no schedule. Without MLOPS_ENV, tasks run in the repo's
+.venv.
 """
 
 import json
@@ -21,32 +21,33 @@ from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, Param
 
 REPO = Path(__file__).resolve().parents[2]
 PROJECT: str = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["name"]
-# By which the chart's policies and people find a stage's pods.
+# Labels of the pods of stages, for the chart's policies and for `kubectl --selector`.
 LABELS = {
     "app.kubernetes.io/name": PROJECT,
     "app.kubernetes.io/instance": PROJECT,
     "app.kubernetes.io/component": "pipeline",
 }
-STARTUP = timedelta(minutes=15)  # a node to be added, an image to be pulled
-# The parameter of a run by hand; else when it was due, which a backfill's run has of its day.
+STARTUP = timedelta(minutes=15)  # to add a node and to pull an image
+# The parameter of a manual run; otherwise when the run was due, also in a backfill.
 DATE = "{{ params.date or dag_run.logical_date or '' }}"
-# Clearing, also by a backfill, raises it, and a retry does not: stages that are cleared work again.
+# Clearing a task, also in a backfill, raises it, but a retry does not: cleared stages run again.
 ROUND = "{{ dag_run.clear_number }}"
 Stage = dict[str, Any]
 Values = dict[str, Any]
 
 
 def values() -> Values | None:
-    """The chart's values for $MLOPS_ENV, merged as Helm does; None without MLOPS_ENV.
+    """Return the chart's values for $MLOPS_ENV, merged as in Helm; None without MLOPS_ENV.
 
-    The chart's release has the project's name, and its namespace that name and the environment's.
+    The chart's release is named after the project, and its namespace after both it and the
+    environment.
     """
     if not (name := os.environ.get("MLOPS_ENV")):
         return None
     chart: Values = {}
     folder = REPO / "deploy/envs" / name
     if not folder.is_dir():
-        raise ValueError(f"MLOPS_ENV is {name!r}, and there is no folder deploy/envs/{name}")
+        raise ValueError(f"MLOPS_ENV is {name!r}, but there is no folder deploy/envs/{name}")
     for file in (
         REPO / "deploy/chart/values.yaml",
         folder / "values.yaml",
@@ -55,14 +56,14 @@ def values() -> Values | None:
         if file.exists():
             merge(chart, read(file))
     check(chart, folder)
-    env = {**chart.get("env", {}), "MLOPS_ENVIRONMENT": name, **released(chart)}
+    env = {**chart.get("env", {}), "MLOPS_ENVIRONMENT": name, **model_variables(chart)}
     if pushgateway := chart.get("monitoring", {}).get("pushgateway"):
         env["MLOPS_PUSHGATEWAY"] = pushgateway
     return chart | {"namespace": f"{PROJECT}-{name}", "env": env}
 
 
 def read(file: Path) -> Values:
-    """The values of a file; a date among them is text, as to Helm."""
+    """Return the values in a file; dates are strings, as in Helm."""
     import yaml
 
     class Loader(yaml.SafeLoader): ...
@@ -73,7 +74,7 @@ def read(file: Path) -> Values:
 
 
 def merge(values: Values, others: Values) -> None:
-    """Put others into values as Helm does: deeply, and null takes a key away."""
+    """Merge `others` into `values` as Helm does: recursively; null removes a key."""
     for key, value in others.items():
         if value is None:
             values.pop(key, None)
@@ -84,7 +85,7 @@ def merge(values: Values, others: Values) -> None:
 
 
 def check(chart: Values, folder: Path) -> None:
-    """Raise a ValueError of one line where `make chart` would refuse the values."""
+    """Raise a ValueError with one line if `make chart` would refuse the values."""
     import jsonschema
 
     schema = json.loads((REPO / "deploy/chart/values.schema.json").read_text())
@@ -97,15 +98,15 @@ def check(chart: Values, folder: Path) -> None:
         raise ValueError(f"deploy/envs/{folder.name}: image.repository is empty: say where it is")
 
 
-def released(chart: Values) -> dict[str, str]:
-    """The variables by which `mlops production` finds the released model and checks it."""
+def model_variables(chart: Values) -> dict[str, str]:
+    """Return the variables by which `mlops production` finds and verifies the released model."""
     model = (chart.get("serving") or {}).get("model") or {}
-    found = {f"MLOPS_MODEL_{key.upper()}": value for key, value in model.items() if value}
-    return found if model.get("version") else {}
+    env = {f"MLOPS_MODEL_{key.upper()}": value for key, value in model.items() if value}
+    return env if model.get("version") else {}
 
 
 def local_task(stage: Stage) -> BaseOperator:
-    """The stage in the repo's environment."""
+    """Return the task that runs the stage in the repo's environment."""
     return BashOperator(
         task_id=stage["id"],
         bash_command=f'exec "${{MLOPS_BIN:-.venv/bin}}/mlops" stage {shlex.quote(stage["stage"])} '
@@ -126,7 +127,7 @@ def local_task(stage: Stage) -> BaseOperator:
 
 
 def pod_task(stage: Stage, chart: Values) -> BaseOperator:
-    """The stage in a pod that the restricted Pod Security Standard admits."""
+    """Return the task that runs the stage in a pod, within the restricted Pod Security Standard."""
     from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 
     image = chart["image"]
@@ -186,7 +187,7 @@ def pod_task(stage: Stage, chart: Values) -> BaseOperator:
 
 
 def dag(name: str, pipeline: dict[str, Any], chart: Values | None) -> DAG:
-    """The DAG of one pipeline."""
+    """Return the DAG of one pipeline."""
     cron = pipeline["schedule"]
     with DAG(
         f"{PROJECT}-{name}",
@@ -207,18 +208,18 @@ def dag(name: str, pipeline: dict[str, Any], chart: Values | None) -> DAG:
 
 
 def dags() -> dict[str, DAG]:
-    """The DAGs by the names of their pipelines; Airflow finds each of them as it is made."""
+    """Return the DAGs by pipeline; Airflow registers each of them when it is created."""
     chart = values()
     if chart and not (chart["image"].get("digest") or chart["image"].get("tag")):
-        return {}  # as the chart does: no image, no pipelines yet
+        return {}  # as in the chart: no pipelines without an image
     pipelines = json.loads((REPO / "orchestration/pipelines.json").read_text())["pipelines"]
     graph = (chart or {}).get("graph") or pipelines
-    known = {**pipelines, **graph}
+    names = {**pipelines, **graph}
     suspend = (chart or {}).get("suspend") or []
-    held = set(known if suspend is True else suspend)
-    if unknown := ", ".join(sorted(held - set(known))):
-        raise ValueError(f"suspend: there is no pipeline {unknown}, but {', '.join(known)}")
-    for name in held & set(graph):  # started by people alone
+    suspended = set(names if suspend is True else suspend)
+    if unknown := ", ".join(sorted(suspended - set(names))):
+        raise ValueError(f"suspend: there is no pipeline {unknown}, but {', '.join(names)}")
+    for name in suspended & set(graph):  # only started by hand
         graph[name]["schedule"] = ""
     return {name: dag(name, pipeline, chart) for name, pipeline in graph.items()}
 

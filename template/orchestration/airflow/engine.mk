@@ -1,4 +1,4 @@
-# What the Makefile has of Airflow.
+# Make targets for Airflow.
 
 .PHONY: orchestrate
 orchestrate: setup  ## run a pipeline on Airflow, on this machine: make orchestrate [PIPELINE=training] [DATE=2013-12-30]
@@ -6,9 +6,9 @@ orchestrate: setup  ## run a pipeline on Airflow, on this machine: make orchestr
 	@exec $(RUN_ENGINE) python orchestration/airflow/local.py $(PIPELINE) $(if $(DATE),--date $(DATE))
 
 .PHONY: test-engine
-test-engine: setup  ## the tests of what builds the pipelines on Airflow
+test-engine: setup  ## test the code that runs the pipelines on Airflow
 	@$(RUN_ENGINE) pytest orchestration/airflow
 
 .PHONY: engine-ui
-engine-ui: setup  ## Airflow's pages on port 8080, with the runs of make orchestrate
+engine-ui: setup  ## show Airflow's UI on port 8080, with the runs of make orchestrate
 	@exec $(RUN_ENGINE) python orchestration/airflow/local.py --ui

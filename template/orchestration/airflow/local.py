@@ -2,10 +2,10 @@
 
 `python orchestration/airflow/local.py [PIPELINE] [--date DATE]`
 
-The engine is Airflow's own `dag.test()`: needs, retries and timeouts hold; one task runs at a time.
-It keeps its records in .airflow/ and reads nothing of an Airflow that the user may have.
-`--ui` starts Airflow's pages on this machine instead. They show the runs made here, and no logs:
-those are printed here.
+The engine is Airflow's own `dag.test()`: dependencies, retries and timeouts apply, and tasks run
+one at a time. It keeps its state in .airflow/ and ignores the user's own Airflow configuration.
+`--ui` starts Airflow's UI on this machine instead. It shows the runs made here, but not their logs,
+which are printed during the run.
 """
 
 import argparse
@@ -22,7 +22,7 @@ URL = "http://127.0.0.1:8080"
 
 
 def isolate() -> None:
-    """Configure Airflow by the environment alone; to be called before Airflow is imported."""
+    """Configure Airflow by environment variables only; call it before importing Airflow."""
     for name in list(os.environ):
         if name.startswith(("AIRFLOW_", "_AIRFLOW_")) or name == "MLOPS_ENV":
             del os.environ[name]
@@ -31,10 +31,10 @@ def isolate() -> None:
         "AIRFLOW_HOME": str(HOME),
         "AIRFLOW__CORE__DAGS_FOLDER": str(HERE),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",  # on this machine alone
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",  # on this machine only
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__BASE_URL": URL,
-        # What the stages print, and errors.
+        # Only the output of the stages, and errors.
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
         "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.task.hooks=INFO",
         "AIRFLOW__LOGGING__CALLSITE_PARAMETERS": "",
@@ -43,7 +43,7 @@ def isolate() -> None:
 
 
 def migrate() -> None:
-    """Make the database, or bring that of an older Airflow up to date."""
+    """Create the database, or migrate that of an older Airflow."""
     from airflow.utils import db
 
     try:
@@ -54,7 +54,7 @@ def migrate() -> None:
 
 
 def stop(signum: int, _: object) -> None:
-    """End the stage that runs, and this; Airflow takes an interrupt for a failure to be retried."""
+    """Stop the running stage and this process; Airflow would retry after an interrupt."""
     import psutil
 
     stages = psutil.Process().children()
@@ -67,7 +67,7 @@ def stop(signum: int, _: object) -> None:
 
 
 def run(pipeline: str, date: str) -> int:
-    """Run the pipeline; return 0 where all its stages succeeded, else 1."""
+    """Run the pipeline; return 0 if all its stages succeeded, else 1."""
     from dags import DAGS
 
     if pipeline not in DAGS:
@@ -76,10 +76,10 @@ def run(pipeline: str, date: str) -> int:
     migrate()
     signal.signal(signal.SIGINT, stop)
     dag = DAGS[pipeline]
-    for task in dag.tasks:  # Airflow sets a handler of its own as it starts a task
+    for task in dag.tasks:  # Airflow sets its own handler when it starts a task
         task.pre_execute = lambda context: signal.signal(signal.SIGTERM, stop)  # type: ignore
     result = dag.test(run_conf={"date": date})
-    states = {one.task_id: one for one in result.get_task_instances()}
+    states = {each.task_id: each for each in result.get_task_instances()}
     print(f"\nAirflow run {result.run_id} of {dag.dag_id}: {result.state}")
     for name in dag.task_ids:
         print(f"  {name:30} {states[name].state or 'not run':16} tries: {states[name].try_number}")
@@ -88,11 +88,11 @@ def run(pipeline: str, date: str) -> int:
 
 
 def main() -> int:
-    """Read the command line."""
+    """Parse the command line, and run the pipeline or the UI."""
     parser = argparse.ArgumentParser(description="Run a pipeline on Airflow without a server.")
     parser.add_argument("pipeline", nargs="?", default="training")
     parser.add_argument("--date", default="", help="the day to run for, such as 2013-12-30")
-    parser.add_argument("--ui", action="store_true", help="start Airflow's pages instead")
+    parser.add_argument("--ui", action="store_true", help="start Airflow's UI instead")
     arguments = parser.parse_args()
     isolate()
     if arguments.ui:

@@ -1,6 +1,6 @@
-"""The DAGs and the local runner, in a copy of this folder with pipelines and stages of its own.
+"""The DAGs and the local runner, in a copy of this folder with its own pipelines and stages.
 
-It needs the group `orchestrator` alone: stages are stood in for by a script.
+They only need the group `orchestrator`: a script replaces the stages.
 """
 
 import importlib.util
@@ -62,7 +62,7 @@ esac
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repo with this folder in it."""
+    """Return a repo that contains this folder."""
     root = tmp_path_factory.mktemp("repo")
     shutil.copytree(HERE, root / "orchestration/airflow")
     (root / "orchestration/pipelines.json").write_text(json.dumps({"pipelines": PIPELINES}))
@@ -75,7 +75,7 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def start(repo: Path) -> Any:
-    """Start the local runner; the stages have written to stages.log what they were asked."""
+    """Return a function that starts the local runner; stages log their arguments in stages.log."""
 
     def _start(*arguments: str, **env: str) -> subprocess.Popen[str]:
         for file in ("stages.log", "dates.log", "killed", "hangs"):
@@ -94,7 +94,7 @@ def start(repo: Path) -> Any:
 
 @pytest.fixture
 def load(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Read dags.py as Airflow does."""
+    """Return a function that loads dags.py as Airflow does."""
 
     def _load(**env: str) -> Any:
         monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
@@ -116,7 +116,7 @@ def load(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def chart(repo: Path) -> Path:
-    """The folder of an environment whose pods have an image."""
+    """Return the folder of an environment that has an image."""
     folder = repo / "deploy/envs/staging"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(HERE.parents[1] / "deploy/chart", repo / "deploy/chart", dirs_exist_ok=True)
@@ -215,7 +215,7 @@ def test_a_run_is_of_the_day_that_is_asked_for_or_when_it_was_due_also_again(
     here = repo / "orchestration/airflow"
     subprocess.run([sys.executable, "-c", CLEARED], cwd=here, env=env, check=True)
     assert dates() == {"--date 2026-01-02 06:00:00+00:00"}
-    # A retry is of the same round; the same run, cleared, is of another.
+    # A retry has the same round; the same run has another one after clearing.
     runs, rounds = zip(*map(str.split, (repo / "rounds.log").read_text().splitlines()), strict=True)
     assert len({*runs}) == 1
     assert rounds == ("0", "0", "1")
@@ -316,28 +316,28 @@ def test_a_pod_is_what_the_stage_and_the_values_ask_for(load: Any) -> None:
 
 
 def test_pods_get_the_model_that_is_released_and_no_other(load: Any, chart: Path) -> None:
-    def asked() -> dict[str, str]:
+    def variables() -> dict[str, str]:
         pod = load(MLOPS_ENV="staging").DAGS["batch"].get_task("score-0")
         [container] = pod.build_pod_request_obj(dry_run=True).spec.containers
         env = {variable.name: variable.value for variable in container.env}
         return {name: value for name, value in env.items() if "MODEL" in name}
 
-    assert asked() == {}
+    assert variables() == {}
     with (chart / "release.yaml").open("a") as file:
         file.write(f"serving: {{model: {{version: '3', digest: {'a' * 64}}}}}\n")
-    released = {"MLOPS_MODEL_VERSION": "3", "MLOPS_MODEL_DIGEST": "a" * 64}
-    assert asked() == released
+    expected = {"MLOPS_MODEL_VERSION": "3", "MLOPS_MODEL_DIGEST": "a" * 64}
+    assert variables() == expected
     values = (
         (chart / "values.yaml").read_text().replace("env: {", "env: {MLOPS_MODEL_VERSION: '2', ")
     )
     (chart / "values.yaml").write_text(values)
-    assert asked() == released
+    assert variables() == expected
 
 
 def test_a_releases_graph_holds_alone_and_no_graph_is_that_of_the_repo(
     load: Any, chart: Path
 ) -> None:
-    """What is merged after it does not run with its image."""
+    """Later changes to the graph do not run with the release's image."""
     ingest, features, *_ = STAGES
     graph = {
         "training": {"schedule": "0 5 * * 1", "stages": [ingest, features | {"id": "older"}]},
@@ -347,11 +347,11 @@ def test_a_releases_graph_holds_alone_and_no_graph_is_that_of_the_repo(
         file.write(f"graph: {json.dumps(graph)}\n")
     with (chart / "values.yaml").open("a") as file:
         file.write("suspend: [batch, weekly]\n")
-    released = load(MLOPS_ENV="staging").DAGS
-    assert released.keys() == graph.keys()
-    assert released["training"].task_ids == ["ingest", "older"]
-    assert released["training"].schedule
-    assert released["weekly"].schedule is None
+    dags = load(MLOPS_ENV="staging").DAGS
+    assert dags.keys() == graph.keys()
+    assert dags["training"].task_ids == ["ingest", "older"]
+    assert dags["training"].schedule
+    assert dags["weekly"].schedule is None
     assert load().DAGS.keys() == PIPELINES.keys()
     assert load().DAGS["training"].task_ids == [stage["id"] for stage in STAGES]
 
@@ -378,7 +378,7 @@ def test_suspending_what_is_not_there_is_an_import_error(load: Any, chart: Path)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("values", "message"),
     [
         ("evn: {A: b}", "the values: .*evn"),
         ("env: {A: 1}", "env.A: 1 is not of type 'string'"),
@@ -387,16 +387,16 @@ def test_suspending_what_is_not_there_is_an_import_error(load: Any, chart: Path)
     ],
 )
 def test_what_make_chart_refuses_is_an_import_error(
-    load: Any, chart: Path, wrong: str, said: str
+    load: Any, chart: Path, values: str, message: str
 ) -> None:
-    (chart / "values.yaml").write_text(wrong)
-    with pytest.raises(ValueError, match=f"^deploy/envs/staging: {said}") as caught:
+    (chart / "values.yaml").write_text(values)
+    with pytest.raises(ValueError, match=f"^deploy/envs/staging: {message}") as caught:
         load(MLOPS_ENV="staging")
     assert "\n" not in str(caught.value)
 
 
 def test_values_are_merged_as_helm_does(load: Any, chart: Path) -> None:
-    """Deeply, and null takes away what the values before it say."""
+    """Recursively; null removes earlier values."""
     with (chart / "values.yaml").open("a") as file:
         file.write("serving: {model: {version: '2'}}\nsuspend: true\n")
     (chart / "release.yaml").write_text(
@@ -413,7 +413,7 @@ def test_values_are_merged_as_helm_does(load: Any, chart: Path) -> None:
 
 
 def test_schedules_are_as_all_engines_have_them(load: Any, chart: Path) -> None:
-    """A day of the month or a weekday; and the last run that an outage missed is made up for."""
+    """Day of month or weekday; after an outage, only the last missed run starts."""
     graph = {"training": {"schedule": "0 5 1 * 1", "stages": STAGES[:1]}}
     with (chart / "release.yaml").open("a") as file:
         file.write(f"graph: {json.dumps(graph)}\n")
@@ -441,5 +441,5 @@ def test_without_an_image_there_are_no_dags_yet(load: Any, chart: Path) -> None:
 
 
 def test_an_environment_that_is_not_there_is_an_import_error(load: Any) -> None:
-    with pytest.raises(ValueError, match="MLOPS_ENV is 'prodd', and there is no folder"):
+    with pytest.raises(ValueError, match="MLOPS_ENV is 'prodd', but there is no folder"):
         load(MLOPS_ENV="prodd")

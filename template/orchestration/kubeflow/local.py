@@ -2,8 +2,8 @@
 
 `python orchestration/kubeflow/local.py [PIPELINE] [--date DATE]`
 
-The engine is `kfp.local` with its runner of subprocesses: needs and retries hold; one task runs at
-a time. Each run has a folder in .kubeflow/, where <stage>.tries has a line for each try of a stage.
+The engine is `kfp.local` with its subprocess runner: dependencies and retries apply, and tasks run
+one at a time. Each run has a folder in .kubeflow/, where <stage>.tries has one line per attempt.
 """
 
 import argparse
@@ -20,12 +20,12 @@ from pathlib import Path
 from kfp import dsl, local
 from pipeline import REPO, Kind, Stage, build, named, pipelines
 
-# Of the repo's environment, which is not this process's.
+# In the repo's environment; this process has another one.
 MLOPS = f"{os.environ.get('MLOPS_BIN', '.venv/bin')}/mlops"
 
 
 def run(command: list, date: str, timeout: int, tries: str) -> None:  # type: ignore[type-arg]
-    """Run the command; Kubeflow copies this function, and starts it in a process of its own."""
+    """Run the command; Kubeflow copies this function, and runs it in a separate process."""
     import os
     import signal
     import subprocess
@@ -46,7 +46,7 @@ def run(command: list, date: str, timeout: int, tries: str) -> None:  # type: ig
 
 
 def process(folder: Path) -> Kind:
-    """The stage as a process in the repo's environment; its tries are written to `folder`."""
+    """Return stages as processes in the repo's environment, with attempts logged in `folder`."""
 
     def kind(stage: Stage, run_id: str, date: str) -> dsl.PipelineTask:
         component = dsl.component(run, base_image="python", install_kfp_package=False)
@@ -61,20 +61,20 @@ def process(folder: Path) -> Kind:
 
 
 def tries(folder: Path, stage: Stage) -> list[list[str]]:
-    """Of each try of the stage: its process and, once it has ended, its exit code."""
+    """Return each attempt of the stage: its process id and, once it has ended, its exit code."""
     file = folder / f"{stage['id']}.tries"
     return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def state(attempts: list[list[str]]) -> str:
-    """What became of a stage."""
+    """Return the state of a stage: not run, success or failed."""
     if not attempts:
         return "not run"
     return "success" if attempts[-1][1:] == ["0"] else "failed"
 
 
 def main() -> int:
-    """Run the pipeline; 0 where all its stages succeeded."""
+    """Run the pipeline; return 0 if all its stages succeeded."""
     parser = argparse.ArgumentParser(description="Run a pipeline on Kubeflow's local runner.")
     parser.add_argument("pipeline", nargs="?", default="training")
     parser.add_argument("--date", default="", help="the day to run for, such as 2013-12-30")
@@ -90,7 +90,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-{now}", dir=".kubeflow"))
 
     def stop(signum: int, frame: object) -> None:
-        """End the stage that runs, and this."""
+        """Stop the running stage and this process."""
         for pid in [int(a[0]) for stage in stages for a in tries(folder, stage) if len(a) == 1]:
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGTERM)
@@ -113,7 +113,7 @@ def main() -> int:
     for stage in stages:
         count = len(tries(folder, stage))
         print(f"  {stage['id']:30} {states[stage['id']]:16} tries: {count}")
-    print(f"Look at it: ls {folder}   (Kubeflow's local runner has no pages)")
+    print(f"Look at it: ls {folder}   (Kubeflow's local runner has no UI)")
     return 0 if succeeded else 1
 
 

@@ -1,15 +1,15 @@
-"""Kubeflow's pipelines: one for each of ../pipelines.json, one task for each stage.
+"""Kubeflow's pipelines: one per pipeline in ../pipelines.json, with one task per stage.
 
 `python orchestration/kubeflow/pipeline.py --image IMAGE --output DIR` compiles each of them to
-DIR/<pipeline>.yaml. Where Kubeflow Pipelines is in its Kubernetes-native mode, the chart brings the
-same pipelines and their schedules (schedule.py). Elsewhere it takes that file with
-`kfp pipeline create` (a first version) or `create-version`, and the schedule with
-`kfp recurring-run create`, whose cron has a field for the seconds before the five, with
+DIR/<pipeline>.yaml. If Kubeflow Pipelines runs in Kubernetes-native mode, the chart contains the
+same pipelines and their schedules (schedule.py). Otherwise, upload that file with
+`kfp pipeline create` (the first version) or `create-version`, and set the schedule with
+`kfp recurring-run create`, whose cron has a field for seconds before the five, with
 `--max-concurrency 1 --no-catchup` and the parameter `date=[[ScheduledTime.2006-01-02T15:04:05Z]]`,
-so that each run has the day it was due. A run of another day, by hand:
-`kfp run create … date=2013-12-30`. What the batch scores with there is what `--env` says of
-MLOPS_MODEL_VERSION and MLOPS_MODEL_DIGEST, as a release names them; without them the champion.
-`--values deploy/envs/staging/values.yaml` gives the stages the pods that the chart gives them.
+so that the date of each run is when it was due. To run for another day:
+`kfp run create … date=2013-12-30`. In that case, batch inference uses the model that
+`--env MLOPS_MODEL_VERSION=…` and `--env MLOPS_MODEL_DIGEST=…` name, as in a release, and the
+champion without them. `--values deploy/envs/staging/values.yaml` configures pods as in the chart.
 """
 
 import argparse
@@ -27,17 +27,17 @@ from kfp.dsl.base_component import BaseComponent
 REPO = Path(__file__).resolve().parents[2]
 Stage = dict[str, Any]
 Kind = Callable[[Stage, str, str], dsl.PipelineTask]
-"""Adds the task of a stage, for a run's id and date, to the pipeline that is being built."""
+"""Adds the task of a stage, for a run's id and date, to the pipeline being built."""
 
 
 def pipelines() -> dict[str, list[Stage]]:
-    """The stages of each pipeline, in topological order."""
+    """Return the stages of each pipeline, in topological order."""
     file = json.loads((REPO / "orchestration/pipelines.json").read_text())
     return {name: pipeline["stages"] for name, pipeline in file["pipelines"].items()}
 
 
 def build(name: str, stages: list[Stage], kind: Kind, run_id: str, backoff: str) -> BaseComponent:
-    """The pipeline; a stage that fails is tried again `stage["retries"]` times."""
+    """Return the pipeline; a failed stage is retried up to `stage["retries"]` times."""
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["name"]
 
     @dsl.pipeline(name=f"{project}-{name}")  # type: ignore[untyped-decorator]
@@ -45,11 +45,11 @@ def build(name: str, stages: list[Stage], kind: Kind, run_id: str, backoff: str)
         tasks: dict[str, dsl.PipelineTask] = {}
         for stage in stages:
             task = kind(stage, run_id, date).after(*(tasks[need] for need in stage["needs"]))
-            task.set_caching_options(False)  # DVC knows what changed
-            # No MLOPS_RUN_ROUND: Kubeflow starts again what failed, and a clone is another run.
+            task.set_caching_options(False)  # DVC detects changes
+            # No MLOPS_RUN_ROUND: Kubeflow only restarts failed stages, and a clone is another run.
             task.set_env_variable("MLOPS_ENGINE", "kubeflow")
             if stage["retries"]:
-                # Kubeflow's own limit, an hour from the first try, is less than a stage may take.
+                # Kubeflow's own limit, one hour after the first attempt, may be too short.
                 limit = (stage["retries"] + 1) * (stage["timeout"] + 3600)
                 task.set_retry(
                     stage["retries"], backoff_duration=backoff, backoff_max_duration=f"{limit}s"
@@ -60,13 +60,13 @@ def build(name: str, stages: list[Stage], kind: Kind, run_id: str, backoff: str)
 
 
 def named(component: BaseComponent, stage: Stage) -> BaseComponent:
-    """The component under the stage's id, which becomes its task's."""
+    """Return the component with the stage's id as its name, which the task gets too."""
     component.component_spec.name = stage["id"]
     return component
 
 
 def place(task: dsl.PipelineTask, values: dict[str, Any]) -> None:
-    """Set what the chart's values ask for on the stage's pod."""
+    """Apply the chart's values to the stage's pod."""
     for key, value in values.get("labels", {}).items():
         kubernetes.add_pod_label(task, key, value)
     for key, value in values.get("podAnnotations", {}).items():
@@ -75,8 +75,8 @@ def place(task: dsl.PipelineTask, values: dict[str, Any]) -> None:
         kubernetes.add_node_selector(task, key, value)
     for each in values.get("tolerations", []):
         seconds = each.get("tolerationSeconds")
-        known = {name: value for name, value in each.items() if name != "tolerationSeconds"}
-        kubernetes.add_toleration(task, **known, toleration_seconds=seconds)
+        others = {name: value for name, value in each.items() if name != "tolerationSeconds"}
+        kubernetes.add_toleration(task, **others, toleration_seconds=seconds)
     policy = values.get("image", {}).get("pullPolicy", "IfNotPresent")
     kubernetes.set_image_pull_policy(task, policy)
     if secrets := values.get("imagePullSecrets"):
@@ -89,10 +89,10 @@ def container(
     secrets: Iterable[str] = (),
     values: dict[str, Any] | None = None,
 ) -> Kind:
-    """The stage as a container of the pipeline image.
+    """Return stages as containers of the pipeline image.
 
-    `env` are NAME=VALUE, `secrets` are SECRET:KEY, where the key is the variable's name too, and
-    `values` are the chart's, of which `place` takes what it knows.
+    `env` are NAME=VALUE, `secrets` are SECRET:KEY, where the key is also the name of the variable,
+    and `values` are the chart's, for `place`.
     """
 
     def kind(stage: Stage, run_id: str, date: str) -> dsl.PipelineTask:
@@ -100,11 +100,11 @@ def container(
             arguments = ["stage", stage["stage"], "--run-id", run_id, "--date", date]
             return dsl.ContainerSpec(image=image, command=["mlops"], args=arguments)
 
-        # Kubeflow fills in a placeholder that is the whole value of a task's input, and no other.
+        # Kubeflow only replaces a placeholder that is the whole value of a task's input.
         task = named(dsl.container_component(run), stage)(run_id=run_id, date=date)
         cpu, memory = stage["resources"]["cpu"], stage["resources"]["memory"]
         task.set_cpu_request(cpu).set_cpu_limit(cpu)
-        # As many threads as the stage has cores, and not as the node has.
+        # As many threads as the stage has cores, not as the node has.
         cores = int(cpu[:-1]) / 1000 if cpu.endswith("m") else float(cpu)
         task.set_env_variable("OMP_NUM_THREADS", str(math.ceil(cores)))
         task.set_memory_request(memory).set_memory_limit(memory)
@@ -125,8 +125,8 @@ def container(
 def main() -> None:
     """Compile the pipelines."""
     parser = argparse.ArgumentParser(description="Compile the pipelines for Kubeflow.")
-    parser.add_argument("--image", required=True, help="the pipeline image, by digest")
-    parser.add_argument("--output", required=True, type=Path, help="folder of the compiled files")
+    parser.add_argument("--image", required=True, help="pipeline image, with its digest")
+    parser.add_argument("--output", required=True, type=Path, help="folder for the compiled files")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--secret", action="append", default=[], metavar="SECRET:KEY")
     parser.add_argument("--values", type=Path, help="values of the chart, as a YAML file")

@@ -1,10 +1,10 @@
-"""Makes Kubeflow's recurring runs equal to pipelines.json; run at every deployment.
+"""Sync Kubeflow's recurring runs with pipelines.json; runs at every deployment.
 
-A recurring run starts one version of its pipeline, so a new version gets a new one. Environment:
-KF_PIPELINES_ENDPOINT and what else Kubeflow's client reads; MLOPS_RELEASE, the prefix of its
-pipelines and, with MLOPS_ENVIRONMENT, its experiment; MLOPS_VERSIONS, the version of each pipeline,
-as JSON; MLOPS_SUSPEND, the pipelines that no schedule starts, true (all) or names with commas
-between them; and where Kubeflow has many users, MLOPS_NAMESPACE.
+A recurring run starts one version of its pipeline, so each new version gets a new one. Environment:
+KF_PIPELINES_ENDPOINT and the other variables of Kubeflow's client; MLOPS_RELEASE, the prefix of the
+pipelines and, with MLOPS_ENVIRONMENT, the name of the experiment; MLOPS_VERSIONS, the version of
+each pipeline, as JSON; MLOPS_SUSPEND, the pipelines without a schedule: true (all) or a
+comma-separated list; and MLOPS_NAMESPACE, if Kubeflow has several users.
 """
 
 import json
@@ -20,52 +20,52 @@ from urllib3.exceptions import HTTPError
 
 
 def schedules() -> dict[str, str]:
-    """The cron line of each pipeline that has one."""
+    """Return the cron expression of each pipeline that has a schedule."""
     file = json.loads((REPO / "orchestration/pipelines.json").read_text())
     return {name: each["schedule"] for name, each in file["pipelines"].items() if each["schedule"]}
 
 
 def sync(client: Client, release: str, versions: dict[str, str], suspend: str) -> None:
-    """Create the recurring runs that are missing, then delete those that are not wanted."""
+    """Create the missing recurring runs, then delete the obsolete ones."""
     namespace, environment = (os.environ.get(f"MLOPS_{x}") for x in ("NAMESPACE", "ENVIRONMENT"))
     scope = f"{release}.{environment}" if environment else release
     experiment = client.create_experiment(scope, namespace=namespace).experiment_id
-    found = _recurring(client, experiment)
+    current = _recurring(client, experiment)
     kept = set()
     for name, cron in schedules().items():
-        held = suspend == "true" or name in suspend.split(",")
-        wanted = versions[name], f"0 {cron}", "DISABLE" if held else "ENABLE"
-        if same := [run for run in found if _is(run) == wanted]:
+        suspended = suspend == "true" or name in suspend.split(",")
+        expected = versions[name], f"0 {cron}", "DISABLE" if suspended else "ENABLE"
+        if same := [run for run in current if _is(run) == expected]:
             kept.add(same[0].recurring_run_id)
             continue
         pipeline, version = _ids(client, f"{release}-{name}", versions[name])
         client.create_recurring_run(
             experiment,
             versions[name],
-            cron_expression=f"0 {cron}",  # a field for the seconds before the five
+            cron_expression=f"0 {cron}",  # seconds come before the five fields
             pipeline_id=pipeline,
             version_id=version,
             max_concurrency=1,
             no_catchup=True,
             params={"date": "[[ScheduledTime.2006-01-02T15:04:05Z]]"},
-            enabled=not held,
+            enabled=not suspended,
         )
         print(f"{versions[name]}: {cron} (UTC)")
     if environment and schedules():
-        # Of a release before 0.4.3. Kubeflow has versions that name this environment, so it serves
-        # this one: a Kubeflow that knows the other's alone has ended this above.
+        # Recurring runs of releases before 0.4.3. This Kubeflow has versions that name this
+        # environment, so it serves it; otherwise, the lookup above would have ended this.
         with suppress(ValueError):
-            before = client.get_experiment(experiment_name=release, namespace=namespace)
-            found += _recurring(client, before.experiment_id)
-    for run in found:
+            older = client.get_experiment(experiment_name=release, namespace=namespace)
+            current += _recurring(client, older.experiment_id)
+    for run in current:
         if run.recurring_run_id not in kept:
             client.delete_recurring_run(run.recurring_run_id)
             print(f"{run.display_name}: deleted")
 
 
 def _recurring(client: Client, experiment: str) -> list[Any]:
-    found = client.list_recurring_runs(experiment_id=experiment, page_size=100)
-    return found.recurring_runs or []
+    page = client.list_recurring_runs(experiment_id=experiment, page_size=100)
+    return page.recurring_runs or []
 
 
 def _is(run: Any) -> tuple[str, str, str]:
@@ -74,28 +74,28 @@ def _is(run: Any) -> tuple[str, str, str]:
 
 
 def _ids(client: Client, pipeline: str, version: str) -> tuple[str, str]:
-    """What Kubeflow calls them; it makes both ids itself.
+    """Return the ids that Kubeflow assigned to the pipeline and the version.
 
     Raises:
         SystemExit: Kubeflow does not have them (yet).
     """
     if not (id := client.get_pipeline_id(pipeline)):
         raise SystemExit(f"Kubeflow has no pipeline {pipeline}: is it in Kubernetes-native mode?")
-    chosen = json.dumps(
+    query = json.dumps(
         {"predicates": [{"operation": 1, "key": "display_name", "stringValue": version}]}
     )
-    versions = client.list_pipeline_versions(id, filter=chosen).pipeline_versions
+    versions = client.list_pipeline_versions(id, filter=query).pipeline_versions
     if not versions:
         raise SystemExit(f"Kubeflow has no version {version} of {pipeline} yet")
     return id, versions[0].pipeline_version_id
 
 
 def main() -> None:
-    """Bring the recurring runs of the Kubeflow that the environment names up to date."""
+    """Sync the recurring runs of the Kubeflow named in the environment."""
     logging.captureWarnings(True)
-    if not (where := os.environ.get("KF_PIPELINES_ENDPOINT")):
+    if not (endpoint := os.environ.get("KF_PIPELINES_ENDPOINT")):
         raise SystemExit(
-            "KF_PIPELINES_ENDPOINT is not set: name Kubeflow's API in engine.env, such as"
+            "KF_PIPELINES_ENDPOINT is not set: set Kubeflow's API in engine.env, such as"
             " http://ml-pipeline.kubeflow:8888"
         )
     try:
@@ -107,7 +107,7 @@ def main() -> None:
         sync(Client(), release, versions, suspend)
     except (ApiException, HTTPError) as error:
         reason = getattr(error, "reason", error)
-        raise SystemExit(f"no answer from Kubeflow's API at {where}: {reason}") from None
+        raise SystemExit(f"no answer from Kubeflow's API at {endpoint}: {reason}") from None
 
 
 if __name__ == "__main__":

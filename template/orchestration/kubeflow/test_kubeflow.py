@@ -1,6 +1,6 @@
-"""The compiled pipelines and the local runner, in a copy of this folder with stages of its own.
+"""The compiled pipelines and the local runner, in a copy of this folder with its own stages.
 
-It needs the group `orchestrator` alone: stages are stood in for by a script.
+They only need the group `orchestrator`: a script replaces the stages.
 """
 
 import json
@@ -64,7 +64,7 @@ esac
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repo with this folder in it."""
+    """Return a repo that contains this folder."""
     root = tmp_path_factory.mktemp("repo")
     shutil.copytree(HERE, root / "orchestration/kubeflow")
     (root / "orchestration/pipelines.json").write_text(json.dumps({"pipelines": PIPELINES}))
@@ -77,7 +77,7 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def start(repo: Path) -> Any:
-    """Start the local runner; the stages have written to stages.log what they were asked."""
+    """Return a function that starts the local runner; stages log their arguments in stages.log."""
 
     def _start(*arguments: str, **env: str) -> subprocess.Popen[str]:
         for file in ("stages.log", "dates.log", "killed", "hangs"):
@@ -163,11 +163,11 @@ def test_who_stops_the_run_stops_the_stage(repo: Path, start: Any, signum: int) 
 
 
 def test_a_run_is_of_the_day_that_is_asked_for(repo: Path, start: Any) -> None:
-    for words, said in ((("--date", "2013-12-30"), "--date 2013-12-30"), ((), "--date ")):
-        run = start("batch", *words)
+    for options, line in ((("--date", "2013-12-30"), "--date 2013-12-30"), ((), "--date ")):
+        run = start("batch", *options)
         output, _ = run.communicate(timeout=120)
         assert run.returncode == 0, output
-        assert {*(repo / "dates.log").read_text().splitlines()} == {said}
+        assert {*(repo / "dates.log").read_text().splitlines()} == {line}
 
 
 def test_an_unknown_pipeline_is_one_clear_line(start: Any) -> None:
@@ -242,7 +242,7 @@ CHART = HERE.parents[1] / "deploy/chart"
 
 @pytest.fixture
 def rendered(repo: Path) -> dict[str, Any]:
-    """The chart's object of each kind for the pipeline `training`."""
+    """Return the chart's objects for the pipeline `training`, by kind."""
     if not (helm := shutil.which("helm")):
         pytest.skip("helm is not on the PATH")
     values = {
@@ -268,8 +268,8 @@ def rendered(repo: Path) -> dict[str, Any]:
     command = [helm, "template", "shop", str(CHART), "-f", "orchestration/pipelines.json"]
     done = subprocess.run([*command, "-f", str(file)], cwd=repo, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = [each for each in yaml.safe_load_all(done.stdout) if each]
-    return {each["kind"]: each for each in found if "training" in each["metadata"]["name"]}
+    objects = [each for each in yaml.safe_load_all(done.stdout) if each]
+    return {each["kind"]: each for each in objects if "training" in each["metadata"]["name"]}
 
 
 def test_the_chart_renders_what_the_compiler_makes(
@@ -291,7 +291,7 @@ def test_the_chart_renders_what_the_compiler_makes(
 
 
 def _plain(spec: Any) -> Any:
-    """Without what says nothing: the compiler's version, its older fields, the chart's names."""
+    """Drop irrelevant fields: the compiler's version, its older fields, the chart's labels."""
     older = {"cpuLimit", "cpuRequest", "memoryLimit", "memoryRequest", "count", "type"}
     if isinstance(spec, dict):
         left = {key: _plain(value) for key, value in spec.items() if key not in older}
@@ -301,7 +301,7 @@ def _plain(spec: Any) -> Any:
 
 
 class Kubeflow(ThreadingHTTPServer):
-    """Kubeflow's API as far as recurring runs go: what is created is there until it is deleted."""
+    """Kubeflow's API for recurring runs: keeps created objects until they are deleted."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         super().__init__((host, 0), Answers)
@@ -311,7 +311,7 @@ class Kubeflow(ThreadingHTTPServer):
 
 
 class Answers(BaseHTTPRequestHandler):
-    """One request."""
+    """Handle one request."""
 
     server: Kubeflow
     LISTS = {  # noqa: RUF012
@@ -328,11 +328,11 @@ class Answers(BaseHTTPRequestHandler):
             return self.answer({"multi_user": False})
         objects, query = [*self.server.kept[kind].values()], parse_qs(url.query)
         if kind == "recurringruns":
-            [wanted] = query["experiment_id"]
-            objects = [each for each in objects if each["experiment_id"] == wanted]
+            [experiment] = query["experiment_id"]
+            objects = [each for each in objects if each["experiment_id"] == experiment]
         for text in query.get("filter", []):
-            [wanted] = [predicate["stringValue"] for predicate in json.loads(text)["predicates"]]
-            objects = [each for each in objects if each["display_name"] == wanted]
+            [name] = [predicate["stringValue"] for predicate in json.loads(text)["predicates"]]
+            objects = [each for each in objects if each["display_name"] == name]
         return self.answer({self.LISTS[kind][0]: objects})
 
     def do_POST(self) -> None:
@@ -371,10 +371,10 @@ def kubeflow() -> Iterator[Kubeflow]:
 
 @pytest.fixture
 def sync(repo: Path, kubeflow: Kubeflow, tmp_path: Path) -> Callable[..., tuple[int, str]]:
-    """Run schedule.py as the chart does; give its exit code and what it says."""
+    """Return a function that runs schedule.py like the chart; it returns exit code and output."""
 
     def run(version: str, **env: str) -> tuple[int, str]:
-        given = {
+        variables = {
             "KF_PIPELINES_ENDPOINT": f"http://127.0.0.1:{kubeflow.server_port}",
             "MLOPS_RELEASE": "shop",
             "MLOPS_VERSIONS": json.dumps({"training": version}),
@@ -382,7 +382,7 @@ def sync(repo: Path, kubeflow: Kubeflow, tmp_path: Path) -> Callable[..., tuple[
         }
         command = [sys.executable, "orchestration/kubeflow/schedule.py"]
         done = subprocess.run(
-            command, cwd=repo, env=os.environ | given | env, capture_output=True, text=True
+            command, cwd=repo, env=os.environ | variables | env, capture_output=True, text=True
         )
         return done.returncode, done.stdout + done.stderr
 
@@ -419,7 +419,7 @@ def test_recurring_runs_follow_the_file(
 def test_two_environments_share_a_kubeflow(
     kubeflow: Kubeflow, sync: Callable[..., tuple[int, str]]
 ) -> None:
-    """One release name, two environments: neither deletes what is the other's."""
+    """With one release name, neither of two environments deletes the runs of the other."""
 
     def modes() -> dict[str, str]:
         return {
@@ -449,23 +449,23 @@ def test_a_version_that_kubeflow_does_not_have_changes_nothing(
 ) -> None:
     assert sync("v1")[0] == 0
     before = dict(kubeflow.kept["recurringruns"])
-    code, said = sync("v3")
+    code, output = sync("v3")
     assert code == 1
-    assert "Kubeflow has no version v3 of shop-training yet" in said
+    assert "Kubeflow has no version v3 of shop-training yet" in output
     assert kubeflow.kept["recurringruns"] == before
 
 
 @pytest.mark.parametrize(
-    ("where", "said"),
+    ("endpoint", "start"),
     [
         ("", "KF_PIPELINES_ENDPOINT is not set"),
         ("http://127.0.0.1:9", "no answer from Kubeflow's API at http://127.0.0.1:9: "),
     ],
 )
 def test_without_an_api_one_line_says_so(
-    sync: Callable[..., tuple[int, str]], where: str, said: str
+    sync: Callable[..., tuple[int, str]], endpoint: str, start: str
 ) -> None:
-    code, line = sync("v1", KF_PIPELINES_ENDPOINT=where)
+    code, line = sync("v1", KF_PIPELINES_ENDPOINT=endpoint)
     assert code == 1
-    assert line.startswith(said)
+    assert line.startswith(start)
     assert line.count("\n") == 1

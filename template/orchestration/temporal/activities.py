@@ -1,4 +1,4 @@
-"""The activity that runs one stage: a process of this machine, or a Kubernetes Job (job.py)."""
+"""The activity that runs one stage: a local process, or a Kubernetes Job (job.py)."""
 
 import asyncio
 import contextlib
@@ -20,8 +20,8 @@ from workflow import WORKER_STOPPED
 MLOPS = REPO / os.environ.get("MLOPS_BIN", ".venv/bin") / "mlops"
 POLL = 0.1
 GRACE = 10.0
-# What an error repeats of a stage's output: so many lines, so much of each and of all together. The
-# server keeps 4 KB of an attempt's failure; one of 2 MB it refuses, and never learns of the end.
+# Limits of the output in an error: number of lines, characters per line, bytes in total. The server
+# keeps 4 KB of an attempt's failure; it rejects one of 2 MB, and then never sees that attempt end.
 TAIL = 20
 LINE = 500
 TAIL_BYTES = 3000
@@ -33,8 +33,8 @@ async def run_stage(call: Call) -> None:
     """Run the stage to its end.
 
     Raises:
-        ApplicationError: it failed; the message ends with the last lines of its output.
-        CancelledError: the run was cancelled; nothing of the stage is left running.
+        ApplicationError: the stage failed; the message ends with the last lines of its output.
+        CancelledError: the run was cancelled; no process of the stage is left.
     """
     if attempt := activity.info().attempt - 1:
         activity.logger.info("%s: retry %d of %d", call.stage.id, attempt, call.stage.retries)
@@ -49,28 +49,28 @@ async def run_stage(call: Call) -> None:
         raise
 
 
-def failure(what: str, tail: Iterable[str] = ()) -> ApplicationError:
-    """The error of a stage that failed: what happened, then the last lines of its output."""
+def failure(cause: str, tail: Iterable[str] = ()) -> ApplicationError:
+    """Return the error of a failed stage: what happened, then the last lines of its output."""
     output = "\n".join(tail).replace("\0", "\N{REPLACEMENT CHARACTER}").encode()
     end = output[-TAIL_BYTES:].decode(errors="ignore")
-    return ApplicationError("\n".join(filter(None, [what[:LINE], end])))
+    return ApplicationError("\n".join(filter(None, [cause[:LINE], end])))
 
 
 def pieces(output: TextIO, tail: deque[str]) -> Iterator[str]:
     """Yield the output line by line, a long line in pieces; append each line's beginning to `tail`.
 
-    A line may have no end: no more than a piece of it is ever in memory.
+    A line may be endless, so only one piece of it is in memory at a time.
     """
-    begins = True
+    at_start = True
     for piece in iter(lambda: output.readline(PIECE), ""):
-        if begins:
+        if at_start:
             tail.append(piece[:LINE].rstrip())
-        begins = piece.endswith("\n")
+        at_start = piece.endswith("\n")
         yield piece.rstrip()
 
 
 def meaning(code: int) -> str:
-    """What an exit code says, be it a process's (-9) or a shell's and a container's (137)."""
+    """Describe an exit code, of a process (-9) or of a shell or container (137)."""
     number = -code if code < 0 else code - 128
     if number in set(signal.Signals):
         return f"killed by {signal.Signals(number).name}"
@@ -90,7 +90,7 @@ async def _process(call: Call) -> None:
     process = subprocess.Popen(
         command,
         cwd=REPO,
-        # A reset workflow has the run's id, and another of its own: its stages work again.
+        # A reset workflow keeps the run's id but gets another one itself: its stages run again.
         env=os.environ
         | {"MLOPS_ENGINE": "temporal", "MLOPS_RUN_ROUND": str(activity.info().workflow_run_id)},
         stdin=subprocess.DEVNULL,
@@ -98,7 +98,7 @@ async def _process(call: Call) -> None:
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,  # a group of its own: the stage's children are ended with it
+        start_new_session=True,  # a separate group: the stage's children are stopped with it
     )
     tail: deque[str] = deque(maxlen=TAIL)
     reader = threading.Thread(
@@ -129,7 +129,7 @@ def _read(output: TextIO, stage: str, tail: deque[str]) -> None:
 
 
 async def _stop(process: subprocess.Popen[str]) -> None:
-    """End what is left of the process's group: SIGTERM, and SIGKILL after a grace."""
+    """Stop the rest of the process group: SIGTERM, and SIGKILL after GRACE seconds."""
     end = time.monotonic() + GRACE
     try:
         _signal(process, signal.SIGTERM)
@@ -142,7 +142,7 @@ async def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _signal(process: subprocess.Popen[str], number: int) -> bool:
-    """Send it to the process's group; say whether there is one."""
+    """Send a signal to the process group; return whether the group exists."""
     process.poll()
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

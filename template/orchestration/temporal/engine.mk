@@ -1,4 +1,4 @@
-# What the Makefile has of Temporal.
+# Make targets for Temporal.
 
 TARGETS += engine
 
@@ -8,5 +8,5 @@ orchestrate: setup  ## run a pipeline on Temporal, on this machine: make orchest
 	@exec $(RUN_ENGINE) python orchestration/temporal/local.py $(PIPELINE) $(if $(DATE),--date $(DATE))
 
 .PHONY: test-engine
-test-engine: setup  ## the tests of what builds the pipelines on Temporal
+test-engine: setup  ## test the code that runs the pipelines on Temporal
 	@$(RUN_ENGINE) pytest orchestration/temporal

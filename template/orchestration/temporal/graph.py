@@ -1,4 +1,4 @@
-"""The pipelines of ../pipelines.json, in the form that the workflow takes."""
+"""The pipelines in ../pipelines.json, as arguments of the workflow."""
 
 import json
 import os
@@ -12,7 +12,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Stage:
-    """One node of a pipeline; `timeout` in seconds, `resources` in Kubernetes' quantities."""
+    """One stage of a pipeline; `timeout` in seconds, `resources` as Kubernetes quantities."""
 
     id: str
     stage: str
@@ -25,9 +25,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline's stages in topological order, and the cron line that starts it ("" for none).
+    """A pipeline: its stages in topological order, and its cron expression ("" for none).
 
-    `date` is that of a run by hand; without it, a run is of when its Schedule was to start it.
+    `date` is set in manual runs; without it, the date of a run is when its Schedule was due.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Call:
-    """What the activity gets: the stage, the run that it belongs to, and the run's date."""
+    """The argument of the activity: a stage, the run that it belongs to, and the run's date."""
 
     run_id: str
     pipeline: str
@@ -47,12 +47,12 @@ class Call:
 
     @property
     def arguments(self) -> list[str]:
-        """What `mlops` is called with."""
+        """The arguments for `mlops`."""
         return ["stage", self.stage.stage, "--run-id", self.run_id, "--date", self.date]
 
 
 def pipelines(repo: Path = REPO) -> dict[str, Pipeline]:
-    """The repo's pipelines by name; exits with a line where `make graph` has not written them."""
+    """Return the repo's pipelines by name; exit with one line if the file is missing."""
     file = repo / "orchestration/pipelines.json"
     if not file.is_file():
         raise SystemExit(f"no {file}: type `make graph`")
@@ -64,12 +64,12 @@ def pipelines(repo: Path = REPO) -> dict[str, Pipeline]:
 
 
 def project(repo: Path = REPO) -> str:
-    """The project's name."""
+    """Return the project's name."""
     name: str = tomllib.loads((repo / "pyproject.toml").read_text())["project"]["name"]
     return name
 
 
 def scope(repo: Path = REPO) -> str:
-    """Task queue and prefix of every id, on a server that environments and projects share."""
+    """Return the task queue and prefix of ids: environments and projects may share a server."""
     environment = os.environ.get("MLOPS_ENVIRONMENT")
     return f"{project(repo)}.{environment}" if environment else project(repo)

@@ -1,10 +1,9 @@
 """A stage as a Kubernetes Job.
 
-The worker's environment says how: MLOPS_IMAGE (the pipeline image), MLOPS_NAMESPACE,
-MLOPS_SERVICE_ACCOUNT, MLOPS_ENV (names of the worker's variables that the stage gets too),
-MLOPS_SECRETS (names of Secrets whose keys become variables; lists are separated by commas) and
-MLOPS_POD (what the chart's values say of every stage's pod, as JSON: metadata, spec,
-imagePullPolicy).
+The worker's environment configures it: MLOPS_IMAGE (the pipeline image), MLOPS_NAMESPACE,
+MLOPS_SERVICE_ACCOUNT, MLOPS_ENV (names of variables to pass on to the stage), MLOPS_SECRETS (names
+of Secrets whose keys become variables; both are comma-separated) and MLOPS_POD (the chart's values
+for the pods of stages, as JSON: metadata, spec, imagePullPolicy).
 """
 
 import asyncio
@@ -26,9 +25,9 @@ POLL = 1.0
 
 
 def manifest(call: Call, name: str, labels: dict[str, str]) -> dict[str, Any]:
-    """The Job that runs the stage once, in the restricted pod security standard."""
+    """Return the Job that runs the stage once, within the restricted Pod Security Standard."""
     stage, env = call.stage, os.environ
-    values = json.loads(env.get("MLOPS_POD", "{}"))  # a chart of an earlier release has none
+    values = json.loads(env.get("MLOPS_POD", "{}"))  # charts of earlier releases do not set it
     metadata = values.get("metadata", {})
     metadata["labels"] = metadata.get("labels", {}) | labels
     resources = dict(stage.resources)
@@ -47,7 +46,7 @@ def manifest(call: Call, name: str, labels: dict[str, str]) -> dict[str, Any]:
                 **passed,
             }.items()
         ]
-        # As many threads as the stage has cores, and not as the node has.
+        # As many threads as the stage has cores, not as the node has.
         + [
             {
                 "name": "OMP_NUM_THREADS",
@@ -93,19 +92,19 @@ def manifest(call: Call, name: str, labels: dict[str, str]) -> dict[str, Any]:
 
 
 async def run(call: Call) -> None:
-    """Start the stage's Job, or attach to the one that runs already, and follow it to its end."""
+    """Start the stage's Job, or attach to a running one, and follow it to its end."""
     starting = asyncio.create_task(asyncio.to_thread(_start, call))
     try:
         await _follow(call.stage.id, await asyncio.shield(starting))
     except asyncio.CancelledError:
         why = activity.cancellation_details()
-        if why and why.cancel_requested:  # else the next attempt attaches to it, or has done so
+        if why and why.cancel_requested:  # otherwise the next attempt attaches to the Job
             await asyncio.to_thread(_delete, await starting)
         raise
 
 
 def _start(call: Call) -> str:
-    """The name of a Job of this stage that has not failed; a new one's where there is none."""
+    """Return the name of a Job of this stage that has not failed; create one if there is none."""
     config.load_config()
     info = activity.info()
     labels = {
@@ -120,9 +119,9 @@ def _start(call: Call) -> str:
     name = f"{call.pipeline}-{call.stage.id}"[:50].rstrip("-") + f"-{digest}"
     jobs = client.BatchV1Api()
     try:
-        for found in jobs.list_namespaced_job(_namespace(), label_selector=selector).items:
-            if not found.metadata.deletion_timestamp and "Failed" not in _conditions(found):
-                return str(found.metadata.name)
+        for job in jobs.list_namespaced_job(_namespace(), label_selector=selector).items:
+            if not job.metadata.deletion_timestamp and "Failed" not in _conditions(job):
+                return str(job.metadata.name)
         jobs.create_namespaced_job(_namespace(), manifest(call, name, labels))
     except client.ApiException as error:
         if error.status != HTTPStatus.CONFLICT:
@@ -150,16 +149,16 @@ async def _follow(stage: str, name: str) -> None:
         if "Complete" in conditions:
             return
         if not tail and ("FailureTarget" in conditions or "Failed" in conditions):
-            tail = await asyncio.to_thread(_tail, pod)  # past its deadline, the pod goes soon
+            tail = await asyncio.to_thread(_tail, pod)  # past its deadline, the pod is deleted soon
         if "Failed" in conditions:
             code = _exit_code(pod)
-            what = state if code else f"{conditions['Failed']}, {state}"
-            raise failure(f"Job {name}: {what}", tail)
+            reason = state if code else f"{conditions['Failed']}, {state}"
+            raise failure(f"Job {name}: {reason}", tail)
         await asyncio.sleep(POLL)
 
 
 def _look(name: str) -> tuple[Any, Any | None]:
-    """The Job, and its pod."""
+    """Return the Job and its pod."""
     job = client.BatchV1Api().read_namespaced_job(name, _namespace(), _request_timeout=10)
     pods = client.CoreV1Api().list_namespaced_pod(
         _namespace(), label_selector=f"batch.kubernetes.io/job-name={name}", _request_timeout=10
@@ -183,9 +182,9 @@ def _tail(pod: Any | None) -> list[str]:
     try:
         log = client.CoreV1Api().read_namespaced_pod_log(
             pod.metadata.name, _namespace(), tail_lines=TAIL, _preload_content=False
-        )  # preloaded, it is the repr of bytes, all of them
+        )  # preloaded content is the repr of all bytes
         tail = deque[str](maxlen=TAIL)
-        log.auto_close = False  # the reader meets the end before it is done
+        log.auto_close = False  # the reader still reads after the end of the stream
         with io.TextIOWrapper(io.BufferedReader(log), "utf-8", "replace") as output:
             deque(pieces(output, tail), maxlen=0)
     except (HTTPError, client.ApiException) as error:
@@ -194,13 +193,13 @@ def _tail(pod: Any | None) -> list[str]:
 
 
 def _conditions(job: Any) -> dict[str, str]:
-    """The conditions that hold, each with its message."""
-    found = job.status.conditions or []
-    return {c.type: c.message or c.reason or c.type for c in found if c.status == "True"}
+    """Return the messages of the conditions that are true."""
+    conditions = job.status.conditions or []
+    return {c.type: c.message or c.reason or c.type for c in conditions if c.status == "True"}
 
 
 def _state(pod: Any) -> str:
-    """In a line, how the pod is; why it does not run, where it does not."""
+    """Return the state of the pod in one line, with the reason if it does not run."""
     for container in pod.status.container_statuses or []:
         if waiting := container.state.waiting:
             return f"{waiting.reason}: {waiting.message}" if waiting.message else waiting.reason

@@ -1,4 +1,4 @@
-"""Runs a pipeline on Temporal's development server: local.py [PIPELINE] [--date DATE].
+"""Run a pipeline on Temporal's development server: local.py [PIPELINE] [--date DATE].
 
 The server keeps its state in .temporal/; the worker runs in this process.
 """
@@ -25,7 +25,7 @@ STATE = REPO / ".temporal"
 
 
 async def run(pipeline: Pipeline) -> int:
-    """Run it to its end; 0 if all of its stages are done."""
+    """Run the pipeline to its end; return 0 if all its stages are done."""
     STATE.mkdir(exist_ok=True)
     id = f"{project()}.{pipeline.name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
     async with await WorkflowEnvironment.start_local(
@@ -42,7 +42,7 @@ async def run(pipeline: Pipeline) -> int:
 
 
 async def _run(client: Client, pipeline: Pipeline, id: str) -> str:
-    # A queue of its own: a run that was killed once is not taken up by this one.
+    # A separate queue, so that this worker does not resume an earlier, killed run.
     async with worker(client, id, max_concurrent_activities=os.cpu_count()):
         handle = await client.start_workflow(PipelineWorkflow.run, pipeline, id=id, task_queue=id)
         print(f"workflow {id}\nrun {handle.result_run_id}", flush=True)
@@ -55,7 +55,7 @@ async def _run(client: Client, pipeline: Pipeline, id: str) -> str:
 
 
 async def _end(handle: WorkflowHandle[PipelineWorkflow, dict[str, str]]) -> str:
-    """How the workflow failed, "" if it did not; being told to stop cancels it."""
+    """Return how the workflow failed, or ""; a signal cancels the workflow."""
     me = asyncio.current_task()
     assert me
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,7 +72,7 @@ async def _end(handle: WorkflowHandle[PipelineWorkflow, dict[str, str]]) -> str:
 
 
 def _brief(record: logging.LogRecord) -> bool:
-    """Show why an attempt failed, without the SDK's traceback."""
+    """Keep the reason why an attempt failed, without the SDK's traceback."""
     if record.exc_info:
         record.msg, record.args = "attempt failed: %s", (record.exc_info[1],)
         record.exc_info = None
@@ -80,21 +80,21 @@ def _brief(record: logging.LogRecord) -> bool:
 
 
 def main() -> int:
-    """Find the pipeline by its name, and run it."""
-    parser = argparse.ArgumentParser(description="Run a pipeline on a Temporal of its own.")
+    """Parse the command line, and run the pipeline."""
+    parser = argparse.ArgumentParser(description="Run a pipeline on Temporal's development server.")
     parser.add_argument("pipeline", nargs="?", default="training")
     parser.add_argument("--date", default="", help="the day to run for, such as 2013-12-30")
     arguments = parser.parse_args()
-    name, known = arguments.pipeline, pipelines()
-    if name not in known:
-        raise SystemExit(f"no pipeline {name!r}: type one of {', '.join(known)}")
+    name, graphs = arguments.pipeline, pipelines()
+    if name not in graphs:
+        raise SystemExit(f"no pipeline {name!r}: type one of {', '.join(graphs)}")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("temporalio.worker").setLevel(logging.WARNING)
     logging.getLogger("temporalio.activity").addFilter(_brief)
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False
     try:
-        return asyncio.run(run(replace(known[name], date=arguments.date)))
+        return asyncio.run(run(replace(graphs[name], date=arguments.date)))
     except RuntimeError as error:
         raise SystemExit(
             f"{error}\nInstall Temporal's CLI, so that `temporal` is on PATH"

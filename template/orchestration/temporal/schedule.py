@@ -1,7 +1,7 @@
-"""Makes Temporal's Schedules equal to pipelines.json; run at every deployment.
+"""Sync Temporal's Schedules with pipelines.json; runs at every deployment.
 
-What a person paused stays paused. Environment: as for worker.py, and MLOPS_SUSPEND, the pipelines
-that no schedule starts: true (all), or names with commas between them.
+Schedules paused by hand stay paused. Environment: as for worker.py, and MLOPS_SUSPEND, the
+pipelines without a schedule: true (all), or a comma-separated list.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ from workflow import PipelineWorkflow
 
 SUSPENDED = "suspended by the chart's values"
 POLL = 5.0
-# A worker that is alive asks its queue for work once a minute.
+# A live worker polls its queue once a minute.
 ALIVE = timedelta(seconds=90)
-# A deployment replaces the worker meanwhile.
+# Time for a deployment to replace the worker.
 PATIENCE = timedelta(seconds=180)
 
 
@@ -46,43 +46,43 @@ async def sync(
     task_queue: str,
     suspend: str = "",
 ) -> None:
-    """Create or update the schedules of the pipelines; delete what is the prefix's beside them."""
-    wanted = {f"{prefix}.{graph.name}": graph for graph in graphs if graph.schedule}
-    for id, graph in wanted.items():
-        held = suspend == "true" or graph.name in suspend.split(",")
-        await _put(client, id, _schedule(id, graph, task_queue), held)
+    """Create or update the schedules of the pipelines; delete others with the prefix."""
+    scheduled = {f"{prefix}.{graph.name}": graph for graph in graphs if graph.schedule}
+    for id, graph in scheduled.items():
+        suspended = suspend == "true" or graph.name in suspend.split(",")
+        await _put(client, id, _schedule(id, graph, task_queue), suspended)
         print(f"{id}: {graph.schedule} (UTC)")
     for id in await _ids(client, prefix):
-        if id not in wanted:
+        if id not in scheduled:
             await client.get_schedule_handle(id).delete()
             print(f"{id}: deleted")
 
 
 async def retire(client: Client, prefix: str, task_queue: str, patience: timedelta) -> None:
-    """Delete the schedules with this prefix, unless a worker serves their queue and goes on to.
+    """Delete the schedules with this prefix, unless a worker keeps serving their queue.
 
-    Releases before 0.4.3 had no environment in their names. Where another environment still runs
-    such a release on the same server, they are its own; they go when it is updated.
+    Releases before 0.4.3 had no environment in the names of schedules. If another environment still
+    runs such a release on the same server, they belong to it, until it is updated.
     """
     end = datetime.now(UTC) + patience
     for id in await _ids(client, prefix):
         handle = client.get_schedule_handle(id)
         action = (await handle.describe()).schedule.action
-        theirs = getattr(action, "task_queue", "")
-        while (served := theirs != task_queue and await _served(client, theirs)) and (
+        its_queue = getattr(action, "task_queue", "")
+        while (served := its_queue != task_queue and await _served(client, its_queue)) and (
             datetime.now(UTC) < end
         ):
             await asyncio.sleep(POLL)
         if served:
-            print(f"{id}: kept, for a worker of an earlier release serves its queue {theirs}")
+            print(f"{id}: kept: a worker of an earlier release serves its queue {its_queue}")
         else:
             await handle.delete()
-            print(f"{id}: deleted, for its name lacks the environment")
+            print(f"{id}: deleted: its name lacks the environment")
 
 
 async def _ids(client: Client, prefix: str) -> list[str]:
-    found = [schedule.id async for schedule in await client.list_schedules()]
-    return sorted(id for id in found if id.rpartition(".")[0] == prefix)
+    ids = [schedule.id async for schedule in await client.list_schedules()]
+    return sorted(id for id in ids if id.rpartition(".")[0] == prefix)
 
 
 async def _served(client: Client, task_queue: str) -> bool:
@@ -109,10 +109,10 @@ def _schedule(id: str, graph: Pipeline, task_queue: str) -> Schedule:
 
 
 def crons(schedule: str) -> list[str]:
-    """Return cron lines that mean to Temporal what the line means to cron and the other engines.
+    """Return cron expressions that mean in Temporal what `schedule` means in the other engines.
 
-    A line that restricts day of month and weekday holds on days that match either. Temporal asks
-    for both, and takes several lines.
+    In cron, an expression that restricts both day of month and weekday matches days with either.
+    Temporal requires both, but accepts several expressions.
     """
     minute, hour, day, month, weekday = schedule.split()
     if "*" in (day, weekday):
@@ -121,7 +121,7 @@ def crons(schedule: str) -> list[str]:
 
 
 def shortest_gap(schedule: str) -> timedelta:
-    """The least time between two runs: a server that was down starts no more than the last one."""
+    """Return the least time between two runs; after downtime, only the last one starts."""
     runs = islice(croniter(schedule, datetime.now(UTC)).all_next(datetime), 50)
     return min(after - before for before, after in pairwise(runs))
 
@@ -145,7 +145,7 @@ def _state(old: ScheduleState, suspend: bool) -> ScheduleState:
 
 
 async def main() -> None:
-    """Bring the schedules of the server that the environment names up to date."""
+    """Sync the schedules of the server named in the environment."""
     client, suspend = await connect(), os.environ.get("MLOPS_SUSPEND", "")
     await sync(client, pipelines().values(), scope(), queue(), suspend)
     if scope() != project():

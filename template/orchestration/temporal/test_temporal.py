@@ -1,7 +1,7 @@
-"""Tests of the Temporal adaptor, on Temporal's development server, with a stage command of ours.
+"""Tests of the Temporal adapter, on Temporal's development server, with a stub of `mlops stage`.
 
-In the engine's environment: `pytest orchestration/temporal`. Where the workflow was changed on
-purpose, delete history.json, and the next run of the tests records it anew.
+In the engine's environment: `pytest orchestration/temporal`. After an intended change of the
+workflow, delete history.json; the next test run records it again.
 """
 
 import asyncio
@@ -62,8 +62,8 @@ Handle = WorkflowHandle[PipelineWorkflow, dict[str, str]]
 MLOPS = f"""#!{sys.executable}
 import os, signal, sys, time
 from pathlib import Path
-_, verb, stage, _, run, option, date = sys.argv
-assert (verb, option) == ("stage", "--date")
+_, command, stage, _, run, option, date = sys.argv
+assert (command, option) == ("stage", "--date")
 def note(what):
     words = stage, what, os.getpid(), run, os.environ["MLOPS_ENGINE"], date
     with open("notes", "a") as file:
@@ -98,7 +98,7 @@ SEVEN = chain("ingest", "features", "dataset", "train", "evaluate", "gate", "reg
 
 
 class Repo:
-    """A repo with the stand-in of `mlops stage`, which does what plan/STAGE says, and notes it."""
+    """A repo with a stub of `mlops stage` that runs the code in plan/STAGE and logs events."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -112,28 +112,28 @@ class Repo:
         for stage, code in stages.items():
             (self.folder / "plan" / stage).write_text(code)
 
-    def notes(self, what: str) -> list[list[str]]:
-        """Stage, event, process, run, engine and, where there is one, date of each such event."""
+    def notes(self, event: str) -> list[list[str]]:
+        """Return stage, event, process, run, engine and, if set, date of each such event."""
         file = self.folder / "notes"
         lines = file.read_text().splitlines() if file.exists() else []
-        return [line.split() for line in lines if line.split()[1] == what]
+        return [line.split() for line in lines if line.split()[1] == event]
 
-    def stages(self, what: str) -> list[str]:
-        return [note[0] for note in self.notes(what)]
+    def stages(self, event: str) -> list[str]:
+        return [note[0] for note in self.notes(event)]
 
-    async def until(self, what: str, count: int = 1) -> None:
+    async def until(self, event: str, count: int = 1) -> None:
         async with asyncio.timeout(10):
-            while len(self.notes(what)) < count:
+            while len(self.notes(event)) < count:
                 await asyncio.sleep(0.05)
 
     def alive(self) -> bool:
-        pids = {note[2] for what in ("start", "child", "sleep") for note in self.notes(what)}
+        pids = {note[2] for event in ("start", "child", "sleep") for note in self.notes(event)}
         stats = [Path(f"/proc/{pid}/stat") for pid in pids]
         return any(s.exists() and s.read_text().rpartition(")")[2].split()[0] != "Z" for s in stats)
 
 
 class Server:
-    """The development server, and the loop in which its clients live."""
+    """The development server, and the event loop of its clients."""
 
     def __init__(self, loop: asyncio.Runner, client: Client) -> None:
         self.loop = loop
@@ -154,7 +154,7 @@ class Server:
         )
 
     def end(self, pipeline: Pipeline) -> tuple[dict[str, str], str, Handle]:
-        """The stages' states at the end, why the workflow failed, and its handle."""
+        """Run a pipeline; return the final states of its stages, its failure, and its handle."""
 
         async def work() -> tuple[dict[str, str], str, Handle]:
             async with self.started(pipeline) as handle:
@@ -177,7 +177,7 @@ def server() -> Iterator[Server]:
         environment = loop.run(start)
         yield Server(loop, environment.client)
         loop.run(environment.shutdown())
-    time.sleep(0.2)  # the SDK's threads return: see worker.command
+    time.sleep(0.2)  # for the SDK's threads to end: see worker.command
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_failure_is_retried_as_often_as_the_stage_says(server: Server, repo: Rep
 
 
 def test_failure_says_why_however_much_the_stage_prints(server: Server, repo: Repo) -> None:
-    """Temporal refuses a failure of some megabytes, and then never learns that the try ended."""
+    """Temporal rejects a failure of some megabytes, and then never sees the attempt end."""
     long = rb"b'auc \xff\0 is too low\n' + b'x' * 5_000_000 + b'\nthe last line\n'".decode()
     repo.plan(a=f"sys.stdout.buffer.write({long}); sys.stdout.flush(); sys.exit(3)")
     states, reason, _ = server.end(Pipeline("loud", "", [a_stage("a", retries=2)]))
@@ -246,7 +246,7 @@ def test_killed_stage_is_retried(server: Server, repo: Repo) -> None:
 
 
 def test_a_reset_run_works_again_and_a_retry_does_not(server: Server, repo: Repo) -> None:
-    """From the second stage on; the first one is an input of the same run."""
+    """The reset starts at the second stage; the first one keeps its outputs."""
     repo.plan(b=KILL_ONCE)
 
     async def work() -> list[str]:
@@ -326,7 +326,7 @@ def test_a_stopped_worker_costs_no_retry(server: Server, repo: Repo) -> None:
 
 
 def test_replay_of_the_workflow(server: Server, repo: Repo) -> None:
-    """The run of now, and one of an earlier release, which may be in flight during an update."""
+    """For a new run, and for one of an earlier release, as it may be in progress in an update."""
     repo.plan(c=KILL_ONCE, d=FAIL)
     stages = [a_stage("a"), a_stage("b", "a"), a_stage("c", "a"), a_stage("d", "b", retries=0)]
     states, _, handle = server.end(Pipeline("recorded", "", [*stages, a_stage("e", "c", "d")]))
@@ -350,7 +350,7 @@ def without_stack_trace(each: dict[str, Any]) -> dict[str, Any]:
 
 @workflow.defn(name="pipeline", sandboxed=False)
 class Changed:
-    """A release that, before the first stage, does what runs in flight have not done."""
+    """A release with a command before the first stage that runs in progress do not have."""
 
     @workflow.run
     async def run(self, pipeline: Pipeline) -> dict[str, str]:
@@ -363,7 +363,7 @@ def test_schedules_follow_the_file(server: Server, capsys: pytest.CaptureFixture
     handle = client.get_schedule_handle("shop.training")
 
     async def listed() -> list[str]:
-        return sorted([found.id async for found in await client.list_schedules()])
+        return sorted([each.id async for each in await client.list_schedules()])
 
     async def until(ids: list[str]) -> None:
         async with asyncio.timeout(10):  # the list lags
@@ -396,7 +396,7 @@ def test_schedules_follow_the_file(server: Server, capsys: pytest.CaptureFixture
 
 @pytest.fixture
 def environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Set what the chart tells a worker and a Job of an environment, all on one server."""
+    """Return a function that sets the variables of an environment, as the chart does."""
     graphs = {name: replace(chain("a"), name=name, schedule="0 5 * * 1") for name in ("x", "y")}
     monkeypatch.setattr(schedule, "pipelines", lambda: graphs)
     monkeypatch.setattr(schedule, "POLL", 0.1, raising=False)
@@ -410,7 +410,7 @@ def environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
 
 
 async def listed(client: Client, *names: str) -> None:
-    """Wait until the server lists these schedules of the repo and no other: the list lags."""
+    """Wait until the server lists exactly these schedules of the repo: the list lags."""
     async with asyncio.timeout(10):
         while {
             each.id.removeprefix(f"{project()}.")
@@ -423,7 +423,7 @@ async def listed(client: Client, *names: str) -> None:
 def test_two_environments_share_a_server(
     server: Server, repo: Repo, environment: Callable[..., None]
 ) -> None:
-    """Each has its own schedules and runs; one that is suspended does not pause the other."""
+    """Each has its own schedules and runs; suspending one does not pause the other."""
 
     async def work() -> None:
         environment("staging")
@@ -433,8 +433,8 @@ def test_two_environments_share_a_server(
         await schedule.main()
         await listed(client, *names)
         handles = {name: client.get_schedule_handle(f"{project()}.{name}") for name in names}
-        found = {name: (await each.describe()).schedule for name, each in handles.items()}
-        assert [name for name in names if found[name].state.paused] == ["prod.x"]
+        schedules = {name: (await each.describe()).schedule for name, each in handles.items()}
+        assert [name for name in names if schedules[name].state.paused] == ["prod.x"]
         async with worker(client, staging):
             await handles["staging.x"].trigger()
             await repo.until("end")
@@ -450,13 +450,13 @@ def test_two_environments_share_a_server(
 
     client, names = server.client, [f"{env}.{name}" for env in ("staging", "prod") for name in "xy"]
     server.run(work())
-    assert len(repo.stages("start")) == 1  # a worker of staging has run nothing of prod's
+    assert len(repo.stages("start")) == 1  # the worker of staging ran nothing of prod
 
 
 def test_an_update_leaves_no_schedule_without_an_environment(
     server: Server, environment: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Unless a worker of an earlier release still serves another environment with it."""
+    """Except those that a worker of an earlier release still serves for another environment."""
     monkeypatch.setattr(schedule, "PATIENCE", timedelta())
 
     async def work() -> None:
@@ -480,7 +480,7 @@ def test_an_update_leaves_no_schedule_without_an_environment(
 
 @pytest.mark.parametrize("line", ["0 5 * * 1", "0 5 1 * 1", "0 5 13,20 1,2 5", "0,30 * * * *"])
 def test_schedules_mean_what_cron_means(server: Server, line: str) -> None:
-    """A day of the month or a weekday; and after an outage the last run alone is made up for."""
+    """Day of month or weekday; after an outage, only the last missed run starts."""
 
     async def work() -> tuple[ScheduleDescription, list[datetime]]:
         graph = replace(SEVEN, name="training", schedule=line)
@@ -491,10 +491,10 @@ def test_schedules_mean_what_cron_means(server: Server, line: str) -> None:
         times = croniter(line, described.info.next_action_times[0] - timedelta(seconds=1))
         return described, [*islice(times.all_next(datetime), 10)]
 
-    described, wanted = server.run(work())
-    assert described.info.next_action_times == wanted
+    described, expected = server.run(work())
+    assert described.info.next_action_times == expected
     window = described.schedule.policy.catchup_window
-    assert timedelta(minutes=10) < window <= min(b - a for a, b in pairwise(wanted))
+    assert timedelta(minutes=10) < window <= min(b - a for a, b in pairwise(expected))
 
 
 def test_schedules_are_suspended_and_what_a_person_paused_stays_so(server: Server) -> None:
@@ -519,7 +519,7 @@ def test_schedules_are_suspended_and_what_a_person_paused_stays_so(server: Serve
 
 
 def test_a_scheduled_run_runs(server: Server, repo: Repo) -> None:
-    """Now, and for days that are past: each as of when it was due."""
+    """Now, and for past days: the date of each run is when it was due."""
     due = [datetime(2013, 12, day, 5, tzinfo=UTC) for day in (29, 30)]
 
     async def work() -> None:
@@ -598,7 +598,7 @@ def test_manifest_of_the_job() -> None:
 
 
 class Cluster:
-    """As much of a cluster as job.py asks; a Job runs until `outcome` says how it ended."""
+    """A stub of the Kubernetes API for job.py; Jobs run until `outcome` is set."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Object] = {}
@@ -614,11 +614,11 @@ class Cluster:
         self.jobs[metadata.name] = Object(metadata=metadata, status=Object(conditions=[]))
 
     def read_namespaced_job(self, name: str, namespace: str, **_: Any) -> Object:
-        found = self.jobs[name]
+        job = self.jobs[name]
         if self.outcome:
             condition = Object(type=self.outcome, status="True", message="why", reason="")
-            found.status.conditions = [condition]
-        return found
+            job.status.conditions = [condition]
+        return job
 
     def delete_namespaced_job(self, name: str, namespace: str, **_: Any) -> None:
         self.deleted.append(name)
@@ -651,7 +651,7 @@ def attempt(number: int = 1) -> ActivityEnvironment:
 
 @pytest.mark.parametrize("how", ["worker_shutdown", "timed_out", "not_found"])
 def test_an_attempt_attaches_to_the_job_that_runs(cluster: Cluster, how: str) -> None:
-    """Of a worker that stopped, or whose late heartbeat has cost it the stage."""
+    """After its worker stopped, or lost the stage because of a late heartbeat."""
 
     async def work() -> None:
         stopped = attempt()
@@ -713,7 +713,7 @@ def test_a_cancelled_stage_deletes_its_job(cluster: Cluster) -> None:
 
 
 def test_local_run_of_a_failing_gate(repo: Repo, capfd: pytest.CaptureFixture[str]) -> None:
-    """The command that people type; its exit code follows the run."""
+    """The exit code of local.py is that of the run."""
     repo.plan(gate=FAIL)
     folder = repo.folder / "orchestration/temporal"
     shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("__pycache__"))

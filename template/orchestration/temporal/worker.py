@@ -1,7 +1,7 @@
-"""The worker of the cluster: serves the project's task queue until SIGTERM.
+"""The worker for a cluster: serves the project's task queue until SIGTERM.
 
-Environment: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_… (all that
-Temporal's own tools read), TEMPORAL_TASK_QUEUE (default: the project's name and MLOPS_ENVIRONMENT),
+Environment: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_… (all variables
+of Temporal's own tools), TEMPORAL_TASK_QUEUE (default: the project's name and MLOPS_ENVIRONMENT),
 MLOPS_METRICS (an address such as 0.0.0.0:9464 for Prometheus), and the variables of job.py.
 """
 
@@ -25,25 +25,25 @@ from workflow import PipelineWorkflow
 
 
 def queue() -> str:
-    """The task queue of this environment's pipelines."""
+    """Return the task queue for the pipelines of this environment."""
     return os.environ.get("TEMPORAL_TASK_QUEUE") or scope()
 
 
 def worker(client: Client, task_queue: str, **options: Any) -> Worker:
-    """A worker that knows the workflow and its activity."""
+    """Return a worker for the workflow and its activity."""
     return Worker(
         client,
         task_queue=task_queue,
         workflows=[PipelineWorkflow],
         activities=[run_stage],
-        # A cancelled stage learns of it by its heartbeat.
+        # A stage learns of its cancellation by its heartbeat.
         max_heartbeat_throttle_interval=timedelta(seconds=2),
         **options,
     )
 
 
 async def connect() -> Client:
-    """A client of the server that the environment names; exits with a line if there is none."""
+    """Connect to the server named in the environment, or exit with one line."""
     settings = ClientConfig.load_client_connect_config()
     settings.setdefault("target_host", "localhost:7233")
     runtime = None
@@ -59,9 +59,10 @@ async def connect() -> Client:
 
 
 def command(main: Callable[[], int | None]) -> NoReturn:
-    """Run it, and end the process with its exit code, without Python's own way out.
+    """Run `main`, and end the process with its exit code, without Python's shutdown.
 
-    That aborts at times, for threads of the SDK return late (issue 300 of temporalio/sdk-python).
+    The shutdown sometimes aborts, because threads of the SDK end late (issue 300 of
+    temporalio/sdk-python).
     """
     try:
         code = main() or 0
@@ -77,7 +78,7 @@ def command(main: Callable[[], int | None]) -> NoReturn:
 
 
 async def main() -> None:
-    """Work until told to stop; Jobs go on without a worker, and the next one attaches to them."""
+    """Work until a signal arrives; Jobs continue, and the next worker attaches to them."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -1,7 +1,7 @@
-"""The workflow: each stage of a pipeline is an activity that starts as soon as its needs are done.
+"""The workflow: each stage of a pipeline is an activity that starts once its needs are done.
 
-A run in flight replays this code: a change of its order of commands goes behind
-`workflow.patched`, and history.json (test_temporal.py) says when that was forgotten.
+Runs in progress replay this code: guard changes to the order of its commands with
+`workflow.patched`. The replay of history.json in test_temporal.py fails without it.
 """
 
 import asyncio
@@ -21,34 +21,34 @@ with workflow.unsafe.imports_passed_through():
     from graph import Call, Pipeline, Stage
 
 HEARTBEAT = timedelta(seconds=30)
-# The activity enforces the stage's timeout itself, with the output's last lines in the error.
+# The activity enforces the stage's timeout itself, to report the last lines of output.
 MARGIN = timedelta(minutes=1)
 WORKER_STOPPED = "WorkerStopped"
 LOST_WORKERS = 3
-# Characters of a run's failure: the server refuses one of 2 MB, as of very many stages.
+# Characters of a run's failure: the server rejects one of 2 MB, which many stages could exceed.
 REASONS = 100_000
 SCHEDULED = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 
 
 @workflow.defn(name="pipeline")
 class PipelineWorkflow:
-    """Runs the stages; fails at the end where one failed, without those that need it."""
+    """Runs the stages; if one fails, skips those that need it, and fails at the end."""
 
     @workflow.init
     def __init__(self, pipeline: Pipeline) -> None:
-        """All stages wait."""
+        """Start with all stages waiting."""
         self._date = pipeline.date or _due()
         self._states = {stage.id: "waiting" for stage in pipeline.stages}
         self._reasons: list[str] = []
 
     @workflow.query
     def states(self) -> dict[str, str]:
-        """The state of each stage: waiting, running, done, failed, cancelled or not run."""
+        """Return the state of each stage: waiting, running, done, failed, cancelled or not run."""
         return self._states
 
     @workflow.run
     async def run(self, pipeline: Pipeline) -> dict[str, str]:
-        """The states of the stages, if all are done."""
+        """Run all stages; return their states if all are done."""
         tasks: dict[str, asyncio.Task[bool]] = {}
         for stage in pipeline.stages:
             needs = [tasks[need] for need in stage.needs]
@@ -64,7 +64,7 @@ class PipelineWorkflow:
         if not all([await need for need in needs]):
             self._set(stage, "not run")
             return False
-        # Not run_id: a run that is reset to an earlier stage finds what the stages before it left.
+        # Not run_id: a run reset to a stage finds the outputs of the stages before it.
         call = Call(workflow.info().original_execution_run_id, pipeline, stage, self._date)
         self._set(stage, "running")
         try:
@@ -86,14 +86,14 @@ class PipelineWorkflow:
 
 
 def _due() -> str:
-    """When a Schedule was to start this, also of a backfill; else nothing."""
+    """Return when a Schedule was due to start this, also in a backfill; otherwise ""."""
     moment = workflow.info().typed_search_attributes.get(SCHEDULED)
     return moment.isoformat() if moment else ""
 
 
 async def _execute(call: Call) -> None:
-    """Start the activity; anew, with all its retries, where its worker stopped."""
-    for spare in reversed(range(LOST_WORKERS + 1)):
+    """Run the activity; if its worker stops, run it again with all its retries."""
+    for remaining in reversed(range(LOST_WORKERS + 1)):
         try:
             await workflow.execute_activity(
                 "run_stage",
@@ -105,7 +105,7 @@ async def _execute(call: Call) -> None:
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             )
         except ActivityError as error:
-            if not spare or not _worker_lost(error.cause):
+            if not remaining or not _worker_lost(error.cause):
                 raise
         else:
             return

@@ -1,6 +1,6 @@
-"""A repo in a scratch folder, with the team's own modules and a small sample of its rows.
+"""A repo in a temporary folder, with the team's own modules and a small sample of its rows.
 
-`raw`, the sample, is the team's fixture in tests/conftest.py.
+The sample is the team's fixture `raw` in tests/conftest.py.
 """
 
 import importlib
@@ -25,7 +25,7 @@ PACKAGE = next(iter(entry_points(group="console_scripts", name="mlops"))).value.
 
 @pytest.fixture(scope="session")
 def mlops() -> Callable[[str], Any]:
-    """Give a platform module by its name."""
+    """Return a platform module by name."""
     return lambda name: importlib.import_module(f"{PACKAGE}.mlops.{name}")
 
 
@@ -43,7 +43,7 @@ def edit_params(mlops: Any) -> Callable[..., None]:
 
 @contextmanager
 def _inside(folder: Path, mlops: Any) -> Iterator[None]:
-    """Go into a folder, whose MLflow is its own."""
+    """Change into a folder and use an MLflow database there."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/.mlflow/mlflow.db")
@@ -67,24 +67,24 @@ def sample_joined(
     edit_params: Any,
     raw: dict[str, pd.DataFrame],
 ) -> Path:
-    """A folder where the stages up to the dataset ran on the sample, once for all modules."""
+    """A folder in which the stages up to the dataset ran on the sample; once per session."""
     folder = tmp_path_factory.mktemp("joined")
     with _inside(folder, mlops):
         _copy(folder, edit_params)
         for name, table in raw.items():
             mlops("tables").write(table, mlops("files").RAW / f"{name}.parquet")
-        mlops("features").run()
+        mlops("data.features").run()
         edit_params(dataset=_split(mlops, raw))
-        mlops("dataset").run()
+        mlops("data.dataset").run()
     return folder
 
 
 @pytest.fixture(scope="session")
 def sample_trained(sample_joined: Path, mlops: Any) -> Path:
-    """The same folder, where the model was trained too, and judged."""
+    """The same folder, with the model trained and evaluated."""
     with _inside(sample_joined, mlops):
-        mlops("train").run()
-        mlops("evaluate").run()
+        mlops("training.train").run()
+        mlops("training.evaluate").run()
     return sample_joined
 
 
@@ -92,7 +92,7 @@ def sample_trained(sample_joined: Path, mlops: Any) -> Path:
 def workspace(
     tmp_path_factory: pytest.TempPathFactory, mlops: Any, edit_params: Any
 ) -> Iterator[Path]:
-    """Go into a folder that holds what a stage needs of the repo; its gate has no rules."""
+    """Change into a folder with the files that stages need; its gate has no rules."""
     folder = tmp_path_factory.mktemp("repo")
     with _inside(folder, mlops):
         _copy(folder, edit_params)
@@ -103,17 +103,17 @@ def workspace(
 def dataset(
     workspace: Path, sample_joined: Path, mlops: Any, edit_params: Any, raw: dict[str, pd.DataFrame]
 ) -> dict[str, pd.DataFrame]:
-    """Bring what the stages up to the dataset made of the sample, split 60:20:20 by time."""
+    """Add the outputs of the stages up to the dataset; return the splits, 60:20:20 by time."""
     shutil.copytree(sample_joined / "data", workspace / "data", dirs_exist_ok=True)
     edit_params(dataset=_split(mlops, raw))
-    return {name: mlops("dataset").read(name) for name in ("train", "valid", "test")}
+    return {name: mlops("data.dataset").read(name) for name in ("train", "valid", "test")}
 
 
 @pytest.fixture(scope="module")
 def trained(
     workspace: Path, sample_trained: Path, mlops: Any, dataset: dict[str, pd.DataFrame]
 ) -> Any:
-    """Bring the trained model and what it was judged by; gives it as the team's load does."""
+    """Add the trained model and its reports; return the model as the team's load does."""
     for name in ("model", "reports"):
         shutil.copytree(sample_trained / name, workspace / name, dirs_exist_ok=True)
     return mlops("contract").model().load(mlops("files").MODEL)
@@ -121,48 +121,50 @@ def trained(
 
 def _split(mlops: Any, raw: dict[str, pd.DataFrame]) -> dict[str, str]:
     features = mlops("contract").features()
-    examples = mlops("features").examples(raw, mlops("params").section("features", features.Params))
+    examples = mlops("data.features").examples(
+        raw, mlops("params").section("features", features.Params)
+    )
     days = examples["event_timestamp"].quantile([0.6, 0.8]).dt.date.astype(str)
     return dict(zip(("valid_from", "test_from"), days, strict=True))
 
 
 Scrapes = tuple[str, str, int]
-"""What was exported before and after something, and for how many steps that goes on.
+"""Exported metrics before and after an event, and for how many steps the event repeats.
 
-An empty text is no answer.
+An empty text stands for a failed scrape.
 """
 
 
 class Prometheus:
-    """The chart's rules and dashboard over what was exported, played by promtool.
+    """The chart's rules and dashboard, evaluated by promtool on exported metrics.
 
-    Nothing is invented but time: each step of a phase repeats what was recorded of it. A scrape
-    adds labels to a series, and `up` to those of a service.
+    Only time is simulated: each step of a phase repeats the recorded change. As in a real scrape,
+    labels are added to every series, and `up` to those of a service.
     """
 
     CHART = ROOT / "deploy/chart/files/monitoring"
 
     def __init__(self, folder: Path) -> None:
-        """Play in `folder`."""
+        """Write the files for promtool to `folder`."""
         self.folder = folder
 
     def rules(self, group: str) -> dict[str, Any]:
         """Return the alerts of a group by name."""
         groups = yaml.safe_load((self.CHART / "rules.yaml").read_text())["groups"]
-        (found,) = [each["rules"] for each in groups if each["name"] == group]
-        return {rule["alert"]: rule for rule in found}
+        (rules,) = [each["rules"] for each in groups if each["name"] == group]
+        return {rule["alert"]: rule for rule in rules}
 
     def panels(self, *rows: str) -> list[str]:
-        """Return the queries of the panels under these titles, for all jobs and models."""
-        found, row = [], ""
+        """Return the queries of the panels in these rows, for all jobs and models."""
+        panel_queries, row = [], ""
         for panel in json.loads((self.CHART / "grafana.json").read_text())["panels"]:
             row = panel["title"] if panel["type"] == "row" else row
             queries = [target["expr"] for target in panel.get("targets", [])]
-            found += [re.sub(r"\$\w+", ".*", query) for query in queries if row in rows]
-        return found
+            panel_queries += [re.sub(r"\$\w+", ".*", query) for query in queries if row in rows]
+        return panel_queries
 
     def silence(self, model: str, environment: str) -> Path:
-        """Write the rules that the chart adds for a batch that a schedule starts."""
+        """Write the chart's additional rules for a scheduled batch; return the file."""
         text = (self.CHART / "silence.yaml").read_text()
         text = text.replace("MODEL", model).replace("ENVIRONMENT", environment)
         file = self.folder / "silence.yaml"
@@ -179,12 +181,12 @@ class Prometheus:
         step: int = 60,
         rules: Path = CHART / "rules.yaml",
     ) -> None:
-        """Compare the alerts that fire at these times; at the first, `shown` have values."""
+        """Check which alerts fire at which times, and that the queries `shown` have values."""
         series = _series(phases, labels or {}, step)
         if up:
             steps = [f"{int(bool(after))}+0x{count - 1}" for _, after, count in phases]
             series[_named("up", {**(labels or {}), **up})] = " ".join(steps)
-        asked = [
+        checks = [
             {
                 "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',
                 "eval_time": at,
@@ -195,46 +197,46 @@ class Prometheus:
             for at, names in firing.items()
         ]
         some, first = [{"labels": "{}", "value": 1}], next(iter(firing))
-        asked += [
+        checks += [
             {"expr": f"group({query})", "eval_time": first, "exp_samples": some} for query in shown
         ]
         test = {
             "interval": f"{step}s",
             "input_series": [{"series": name, "values": text} for name, text in series.items()],
-            "promql_expr_test": asked,
+            "promql_expr_test": checks,
         }
         file = self.folder / "test.json"
-        played = {"rule_files": [str(rules)], "evaluation_interval": f"{step}s", "tests": [test]}
-        file.write_text(json.dumps(played))
+        suite = {"rule_files": [str(rules)], "evaluation_interval": f"{step}s", "tests": [test]}
+        file.write_text(json.dumps(suite))
         command = ["promtool", "test", "rules", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (done.stdout + done.stderr)[:5_000]
 
 
 def _series(phases: Sequence[Scrapes], labels: Mapping[str, str], step: int) -> dict[str, str]:
-    """Return promtool's values for each series that any of the scrapes has."""
-    read = [(_samples(before), _samples(after), steps) for before, after, steps in phases]
-    found: dict[str, str] = {}
-    for key in sorted({key for _, after, _ in read for key in after}):
-        value, parts, passed = 0.0, [], 0
-        for before, after, steps in read:
-            begun, passed = passed, passed + steps * step
+    """Return the values of each series, in promtool's notation."""
+    parsed = [(_samples(before), _samples(after), steps) for before, after, steps in phases]
+    series: dict[str, str] = {}
+    for key in sorted({key for _, after, _ in parsed for key in after}):
+        value, parts, elapsed = 0.0, [], 0
+        for before, after, steps in parsed:
+            start, elapsed = elapsed, elapsed + steps * step
             if key not in after:
                 parts.append(f"_x{steps}")
                 continue
             now, rises = after[key]
             gain = now - before.get(key, (0.0, rises))[0] if rises else 0.0
             if key[0].endswith("_timestamp_seconds"):
-                now += begun - time.time()
+                now += start - time.time()
             value = value + gain if rises else now
             parts.append(f"{value}+{gain}x{steps - 1}")
             value += gain * (steps - 1)
-        found[_named(key[0], {**dict(key[1]), **labels})] = " ".join(parts)
-    return found
+        series[_named(key[0], {**dict(key[1]), **labels})] = " ".join(parts)
+    return series
 
 
 def _samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], tuple[float, bool]]:
-    """Return the value of each of our series, and whether it only rises."""
+    """Return the value of each `mlops_` series, and True if it only increases."""
     from prometheus_client.parser import text_string_to_metric_families  # not in every repo
 
     return {
@@ -254,7 +256,7 @@ def _named(name: str, labels: Mapping[str, str]) -> str:
 
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Prometheus:
-    """Play what was exported against the chart's rules; without promtool, skip."""
+    """Evaluate the chart's rules on exported metrics; skip if promtool is not installed."""
     if not shutil.which("promtool"):
-        pytest.skip("promtool is not on the PATH: Prometheus' releases have it")
+        pytest.skip("promtool is not on the PATH: install it from a release of Prometheus")
     return Prometheus(tmp_path)

@@ -1,6 +1,6 @@
-"""The team's modules keep what the platform relies on; shown on the sample of rows.
+"""The team's modules fulfill the platform's contract, tested on the sample of rows.
 
-Nothing is assumed beyond mlops/contract.py: the same tests hold for every kind of model.
+The tests rely only on mlops/contract.py and so apply to every kind of model.
 """
 
 import json
@@ -17,7 +17,7 @@ import pytest
 SAMPLED = 1_000
 
 
-def test_the_sample_keeps_the_schema(mlops: Any, raw: dict[str, pd.DataFrame]) -> None:
+def test_the_sample_matches_the_schema(mlops: Any, raw: dict[str, pd.DataFrame]) -> None:
     schemas = mlops("contract").schema().RAW
     assert set(raw) == set(schemas)
     for name, table in raw.items():
@@ -32,25 +32,32 @@ def test_the_splits_follow_each_other(dataset: dict[str, pd.DataFrame]) -> None:
 def test_the_join_takes_the_latest_row_that_was_known(
     mlops: Any, dataset: dict[str, pd.DataFrame], raw: dict[str, pd.DataFrame]
 ) -> None:
-    """Feast's join against a loop over 1,000 rows in pandas."""
+    """Compare Feast's join with a loop over 1,000 rows in pandas."""
     features = mlops("contract").features()
-    values = mlops("params").section("features", features.Params)
-    examples = mlops("features").examples(raw, values)
+    params = mlops("params").section("features", features.Params)
+    examples = mlops("data.features").examples(raw, params)
     rows = examples.sample(min(SAMPLED, len(examples)), random_state=0).reset_index(drop=True)
-    with mlops("store").opened() as store:
-        joined = mlops("store").join(store, rows)
-        views = mlops("projections").of(store, mlops("store").service(store)).views
-    for one in (view for view in views if view.keys):
-        source = pd.read_parquet(Path("feature_repo", one.view.batch_source.path))
-        names, columns = [field.name for field in one.fields.values()], [*one.keys.values()]
-        by_key = dict(tuple(source.groupby([*one.keys])))
-        expected = [_latest(by_key, row, columns, one.ttl, names) for _, row in rows.iterrows()]
-        wanted = pd.DataFrame(expected, columns=[*one.fields], dtype=object)
-        pd.testing.assert_frame_equal(_plain(joined[[*one.fields]]), _plain(wanted))
+    with mlops("data.feature_store").opened() as store:
+        joined = mlops("data.feature_store").join(store, rows)
+        views = (
+            mlops("data.projections")
+            .resolve(store, mlops("data.feature_store").service(store))
+            .views
+        )
+    for projection in (each for each in views if each.keys):
+        source = pd.read_parquet(Path("feature_repo", projection.view.batch_source.path))
+        names = [field.name for field in projection.fields.values()]
+        columns = [*projection.keys.values()]
+        by_key = dict(tuple(source.groupby([*projection.keys])))
+        values = [
+            _latest(by_key, row, columns, projection.ttl, names) for _, row in rows.iterrows()
+        ]
+        expected = pd.DataFrame(values, columns=[*projection.fields], dtype=object)
+        pd.testing.assert_frame_equal(_plain(joined[[*projection.fields]]), _plain(expected))
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Numbers and words as Python has them: a join makes fractions of whole numbers."""
+    """Return numbers and words as Python objects, because a join turns integers into floats."""
     return pd.DataFrame(
         {
             name: [None if pd.isna(value) else value for value in table[name]]
@@ -66,10 +73,10 @@ def _latest(
     table = by_key.get(tuple(row[keys]))
     if table is None:
         return [np.nan] * len(names)
-    when = row["event_timestamp"]
-    known = table[table["event_timestamp"] <= when]
+    time = row["event_timestamp"]
+    known = table[table["event_timestamp"] <= time]
     if ttl:
-        known = known[known["event_timestamp"] + ttl >= when]
+        known = known[known["event_timestamp"] + ttl >= time]
     if known.empty:
         return [np.nan] * len(names)
     return list(known.loc[known["event_timestamp"].idxmax(), names])
@@ -79,18 +86,20 @@ def test_the_order_of_examples_survives_the_join(
     mlops: Any, dataset: dict[str, pd.DataFrame], raw: dict[str, pd.DataFrame]
 ) -> None:
     features = mlops("contract").features()
-    examples = mlops("features").examples(raw, mlops("params").section("features", features.Params))
+    examples = mlops("data.features").examples(
+        raw, mlops("params").section("features", features.Params)
+    )
     rows = examples.iloc[::-1][["event_timestamp", *_keys(mlops)]].reset_index(drop=True)
-    with mlops("store").opened() as store:
-        joined = mlops("store").join(store, rows)
+    with mlops("data.feature_store").opened() as store:
+        joined = mlops("data.feature_store").join(store, rows)
     pd.testing.assert_frame_equal(joined[rows.columns], rows, check_dtype=False)
 
 
 def test_columns_of_any_name_and_type_survive_the_join(
     mlops: Any, dataset: dict[str, pd.DataFrame], raw: dict[str, pd.DataFrame]
 ) -> None:
-    """Those that the join does not need do not pass through it."""
-    examples = mlops("features").examples(raw, mlops("features").section())
+    """Columns that the join does not need are not passed to Feast."""
+    examples = mlops("data.features").examples(raw, mlops("data.features").section())
     rows = examples[["event_timestamp", *_keys(mlops)]].head(3)
     moment = pd.Timestamp("2013-01-01 00:00:00.123456789")
     values = {
@@ -104,17 +113,21 @@ def test_columns_of_any_name_and_type_survive_the_join(
         "period": pd.Period("2013"),
     }
     rows = rows.assign(**values)
-    with mlops("store").opened() as store:
-        joined = mlops("store").join(store, rows.set_axis([1, 1, 0]))
+    with mlops("data.feature_store").opened() as store:
+        joined = mlops("data.feature_store").join(store, rows.set_axis([1, 1, 0]))
     pd.testing.assert_frame_equal(joined[rows.columns], rows.reset_index(drop=True))
 
 
 def _keys(mlops: Any) -> list[str]:
-    with mlops("store").opened() as store:
-        return sorted(mlops("projections").of(store, mlops("store").service(store)).keys)
+    with mlops("data.feature_store").opened() as store:
+        return sorted(
+            mlops("data.projections")
+            .resolve(store, mlops("data.feature_store").service(store))
+            .keys
+        )
 
 
-def test_predictions_keep_the_schema_and_the_index(
+def test_predictions_match_the_schema_and_keep_the_index(
     mlops: Any, trained: Any, dataset: dict[str, pd.DataFrame]
 ) -> None:
     rows = _some(dataset)
@@ -129,14 +142,14 @@ def _some(dataset: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _unseen(schema: Any, rows: pd.DataFrame) -> pd.DataFrame:
-    """Words that no training row has."""
+    """Replace words by one that no training row contains."""
     inputs = schema.Features.to_schema().columns
     words = [name for name in inputs if pd.api.types.is_string_dtype(rows[name].dtype)]
     return rows.assign(**dict.fromkeys(words, "QQ7"))
 
 
 def _missing(schema: Any, rows: pd.DataFrame) -> pd.DataFrame:
-    """One value, or all, of those that the schema lets be missing."""
+    """Set one nullable value per row to missing, and all of them in some rows."""
     columns = schema.Features.to_schema().columns
     optional = [name for name, column in columns.items() if column.nullable]
     table = rows.copy()
@@ -157,24 +170,22 @@ STRANGE: dict[str, Callable[[Any, pd.DataFrame], pd.DataFrame]] = {
 def strange(
     request: pytest.FixtureRequest, mlops: Any, dataset: dict[str, pd.DataFrame]
 ) -> pd.DataFrame:
-    """Rows such as a model meets after its training."""
+    """Rows such as a model sees in production."""
     return STRANGE[request.param](mlops("contract").schema(), _some(dataset))
 
 
-def test_what_is_derived_of_a_row_depends_on_no_other(
-    mlops: Any, raw: dict[str, pd.DataFrame]
-) -> None:
+def test_derived_columns_depend_on_no_other_row(mlops: Any, raw: dict[str, pd.DataFrame]) -> None:
     derive, contract = mlops("derive"), mlops("contract")
     if (hook := derive.hook()) is None:
         pytest.skip("features.py has no derive")
     values = mlops("params").section("features", contract.features().Params)
-    rows = mlops("features").requests(raw, values).sample(20, random_state=0)
+    rows = mlops("data.features").requests(raw, values).sample(20, random_state=0)
     rows = rows.drop(columns=[*derive.Derivation(hook).columns])
     alone = [derive.apply(rows.iloc[[place]], hook) for place in range(len(rows))]
     pd.testing.assert_frame_equal(pd.concat(alone), derive.apply(rows, hook), check_exact=True)
 
 
-def test_a_row_alone_is_a_row_of_many_bit_for_bit(
+def test_single_row_results_equal_a_tables_bit_for_bit(
     mlops: Any, trained: Any, strange: pd.DataFrame
 ) -> None:
     rows = strange.head(20)
@@ -184,7 +195,7 @@ def test_a_row_alone_is_a_row_of_many_bit_for_bit(
         pd.testing.assert_frame_equal(pd.concat(alone), function(trained, rows), check_exact=True)
 
 
-def test_the_way_for_one_row_gives_the_same_bits(
+def test_the_row_predictor_gives_the_same_bits(
     mlops: Any, trained: Any, strange: pd.DataFrame
 ) -> None:
     if not (predict := mlops("contract").row_predictor(trained)):
@@ -195,7 +206,7 @@ def test_the_way_for_one_row_gives_the_same_bits(
     assert [predict(row) for row in rows] == _plain(expected).to_dict(orient="records")
 
 
-def test_a_model_without_a_way_for_one_row_is_older_and_works(
+def test_an_older_model_without_a_row_predictor_works(
     mlops: Any, trained: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(mlops("contract").model(), "row_predictor", raising=False)
@@ -224,7 +235,7 @@ def test_no_rows_give_no_predictions(
     contract.schema().Predictions.validate(predictions)
 
 
-def test_neither_order_nor_further_columns_matter(
+def test_row_order_and_extra_columns_do_not_matter(
     mlops: Any, trained: Any, dataset: dict[str, pd.DataFrame]
 ) -> None:
     model, rows = mlops("contract").model(), _some(dataset)
@@ -241,23 +252,23 @@ def test_neither_order_nor_further_columns_matter(
         pd.testing.assert_frame_equal(turned.loc[rows.index], expected, check_exact=True)
 
 
-def test_an_example_is_a_request_and_what_then_happened(
+def test_examples_are_requests_with_their_outcomes(
     mlops: Any, raw: dict[str, pd.DataFrame]
 ) -> None:
-    """There may be more rows to predict than those of which the outcome is known."""
+    """There may be rows to predict whose outcome is not known yet."""
     features = mlops("contract").features()
     if not hasattr(features, "requests"):
-        pytest.skip("features.py has no requests: the examples are asked for")
+        pytest.skip("features.py has no requests: the examples are predicted")
     values = mlops("params").section("features", features.Params)
-    asked = mlops("features").requests(raw, values)
-    examples = mlops("features").examples(raw, values)
-    keys = [*asked]
+    requests = mlops("data.features").requests(raw, values)
+    examples = mlops("data.features").examples(raw, values)
+    keys = [*requests]
     assert {*keys} < {*examples}
-    found = examples[keys].merge(asked.drop_duplicates(), how="left", indicator="where")
-    assert (found["where"] == "both").all()
+    merged = examples[keys].merge(requests.drop_duplicates(), how="left", indicator="where")
+    assert (merged["where"] == "both").all()
 
 
-def test_the_example_is_a_request_and_all_that_feast_has_may_be_missing(
+def test_the_example_is_a_request_that_needs_nothing_from_feast(
     mlops: Any, trained: Any, raw: dict[str, pd.DataFrame]
 ) -> None:
     contract = mlops("contract")
@@ -265,34 +276,36 @@ def test_the_example_is_a_request_and_all_that_feast_has_may_be_missing(
         pytest.skip("schema.py has no EXAMPLE")
     assert json.loads(json.dumps(request)) == request
     inputs = list(contract.schema().Features.to_schema().columns)
-    with mlops("store").opened() as store:
-        model = mlops("projections").of(store, mlops("store").service(store))
-    served = {name for one in model.members for name in one.fields}
+    with mlops("data.feature_store").opened() as store:
+        model = mlops("data.projections").resolve(store, mlops("data.feature_store").service(store))
+    served = {name for view in model.members for name in view.fields}
     derivation = mlops("derive").Derivation(mlops("derive").hook())
-    assert not served & set(request), "Feast gives these"
+    assert not served & set(request), "Feast provides these"
     derivation.check(served, model.keys)
     features = contract.features()
-    examples = mlops("features").examples(raw, mlops("params").section("features", features.Params))
+    examples = mlops("data.features").examples(
+        raw, mlops("params").section("features", features.Params)
+    )
     assert set(request) <= {*examples, *_keys(mlops)}
-    (whole,) = derivation.of([request], datetime.now(UTC))
-    rows = contract.schema().Features.validate(pd.DataFrame([whole]).reindex(columns=inputs))
+    (row,) = derivation.apply([request], datetime.now(UTC))
+    rows = contract.schema().Features.validate(pd.DataFrame([row]).reindex(columns=inputs))
     predictions = contract.model().predict(trained, rows)
     assert len(contract.schema().Predictions.validate(predictions)) == 1
 
 
-def test_a_schema_without_an_example_is_older_and_works(
+def test_an_older_schema_without_an_example_works(
     mlops: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(mlops("contract").schema(), "EXAMPLE", raising=False)
     assert mlops("contract").example() == {}
 
 
-def test_what_save_writes_load_reads_and_twice_is_the_same_bytes(
+def test_a_saved_model_can_be_loaded_and_training_is_reproducible(
     mlops: Any, trained: Any, dataset: dict[str, pd.DataFrame]
 ) -> None:
     model, files = mlops("contract").model(), mlops("files")
     first = files.digest(files.MODEL)
-    mlops("train").run()
+    mlops("training.train").run()
     assert files.digest(files.MODEL) == first
     pd.testing.assert_frame_equal(
         model.predict(model.load(files.MODEL), dataset["test"]),
@@ -322,16 +335,16 @@ def test_the_same_model_gives_the_same_reports(
 ) -> None:
     path = workspace / "reports" / part
     before = {file: file.read_bytes() for file in [path, *path.rglob("*")] if file.is_file()}
-    mlops("evaluate").run()
+    mlops("training.evaluate").run()
     assert before
     assert {file: file.read_bytes() for file in before} == before
 
 
-def test_feast_still_checks_what_a_definition_says(mlops: Any) -> None:
-    """Its constructors' checks are kept, of all that typeguard would add to it."""
+def test_feast_still_checks_definitions(mlops: Any) -> None:
+    """Typeguard's checks of Feast's constructors are kept."""
     from typeguard import TypeCheckError
 
-    feast = mlops("feast_api")
+    feast = mlops("data.feast_api")
     with pytest.raises(TypeCheckError, match="dtype"):
         feast.Field(name="distance", dtype=str)
     with pytest.raises(TypeCheckError, match="entities"):

@@ -1,4 +1,4 @@
-"""What follows from what a client sends is computed in one place, features.derive."""
+"""features.derive is the one place that computes columns from what a client sends."""
 
 import importlib.util
 import sys
@@ -12,21 +12,20 @@ import pytest
 
 @pytest.fixture
 def features(mlops: Any) -> Any:
-    """The team's features.py."""
     return mlops("contract").features()
 
 
-def test_training_and_batch_have_what_is_derived(
+def test_training_and_batch_have_the_derived_columns(
     mlops: Any, features: Any, raw: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values, ours = mlops("params").section("features", features.Params), mlops("features")
-    before = ours.examples(raw, values), ours.requests(raw, values)
+    params, stage = mlops("params").section("features", features.Params), mlops("data.features")
+    before = stage.examples(raw, params), stage.requests(raw, params)
 
     def hook(rows: pd.DataFrame) -> pd.DataFrame:
         return rows.assign(minute=rows["event_timestamp"].dt.minute)
 
     monkeypatch.setattr(features, "derive", hook, raising=False)
-    after = ours.examples(raw, values), ours.requests(raw, values)
+    after = stage.examples(raw, params), stage.requests(raw, params)
     for old, new in zip(before, after, strict=True):
         pd.testing.assert_frame_equal(new, hook(old))
 
@@ -42,25 +41,25 @@ def test_a_hook_that_changes_the_rows_is_refused(
     values = mlops("params").section("features", features.Params)
     monkeypatch.setattr(features, "derive", wrong, raising=False)
     with pytest.raises(mlops("errors").Problem, match=r"features\.derive"):
-        mlops("features").examples(raw, values)
+        mlops("data.features").examples(raw, values)
 
 
-def test_an_example_that_is_no_whole_request_stops_the_dataset(
+def test_an_incomplete_example_stops_the_dataset(
     mlops: Any, dataset: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schema = mlops("contract").schema()
     if not (example := mlops("contract").example()):
         pytest.skip("schema.py has no EXAMPLE")
     name = next(iter(example))
-    less = {each: value for each, value in example.items() if each != name}
-    monkeypatch.setattr(schema, "EXAMPLE", less)
+    incomplete = {each: value for each, value in example.items() if each != name}
+    monkeypatch.setattr(schema, "EXAMPLE", incomplete)
     with pytest.raises(mlops("errors").Problem, match=rf"EXAMPLE lacks {name}"):
-        mlops("dataset").run()
+        mlops("data.dataset").run()
 
 
 @pytest.fixture
 def as_text(mlops: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let features.py be a text that nobody has imported yet."""
+    """Replace features.py by another source that is not imported yet."""
     name = f"{mlops('contract').__package__.rpartition('.')[0]}.features"
 
     def write(text: str) -> None:
@@ -82,7 +81,7 @@ def as_text(mlops: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     return write
 
 
-def test_features_without_a_hook_may_need_what_a_service_has_not(
+def test_features_without_a_hook_may_import_what_a_service_lacks(
     mlops: Any, as_text: Callable[[str], None]
 ) -> None:
     derive, problem = mlops("derive"), mlops("errors").Problem

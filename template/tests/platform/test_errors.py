@@ -1,4 +1,4 @@
-"""What people can get wrong is said in one line that names it."""
+"""User errors are reported in one line that names the cause."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -36,19 +36,19 @@ def test_params_that_cannot_be_read(mlops: Any, params: Any, text: str | None, n
         params.section("model", Numbers)
 
 
-def test_params_that_can(params: Any) -> None:
+def test_params_that_can_be_read(params: Any) -> None:
     Path("params.yaml").write_text("model: {rate: 0.5}")
     assert params.section("model", Numbers) == Numbers(rate=0.5)
 
 
-def test_a_missing_function_is_named(mlops: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_function_is_reported(mlops: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     contract = mlops("contract")
     monkeypatch.delattr(contract.model(), "predict")
     with pytest.raises(mlops("errors").Problem, match=r"model\.py has no predict\(model, rows\)"):
         contract.model()
 
 
-def test_a_function_of_other_parameters_is_named(
+def test_a_function_with_other_parameters_is_reported(
     mlops: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = mlops("contract")
@@ -68,29 +68,29 @@ def test_rows_that_break_the_schema_are_shown(mlops: Any, raw: dict[str, pd.Data
     assert f"    {broken.index[3]} " in str(caught.value)
 
 
-def test_a_feature_store_without_the_service_is_named(
+def test_a_feature_store_without_the_service_is_reported(
     mlops: Any, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "feature_repo"
     folder.mkdir()
     settings = (workspace / "feature_repo" / "feature_store.yaml").read_text()
     (folder / "feature_store.yaml").write_text(settings)
-    monkeypatch.setattr(mlops("store"), "FOLDER", folder)
+    monkeypatch.setattr(mlops("data.feature_store"), "FOLDER", folder)
     with (
         pytest.raises(mlops("errors").Problem, match="defines no FeatureService"),
-        mlops("store").opened() as store,
+        mlops("data.feature_store").opened() as store,
     ):
-        mlops("store").service(store)
+        mlops("data.feature_store").service(store)
 
 
-def test_an_mlflow_that_is_away_is_named_without_its_password(
+def test_an_unreachable_mlflow_is_reported_without_its_password(
     mlops: Any, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hidden@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     mlops("settings").settings.cache_clear()
     with pytest.raises(mlops("errors").Problem, match=r"MLflow at http://127\.0\.0\.1:9") as caught:
-        mlops("tracking").champion()
+        mlops("registry.versions").champion()
     mlops("settings").settings.cache_clear()
     assert "hidden" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last, on what the pipeline makes of the sample."""
+"""The notebooks run from the first cell to the last, on the pipeline's outputs for the sample."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ def test_each_cell_runs(trained: Any, workspace: Path, notebook: str) -> None:
     assert "Success." in done.stdout
 
 
-def test_a_cell_that_fails_fails(workspace: Path) -> None:
+def test_a_failing_cell_fails_the_notebook(workspace: Path) -> None:
     cell = '{"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "source": ["1 / 0"]}'
     notebook = workspace / "notebooks" / "broken.ipynb"
     notebook.parent.mkdir(exist_ok=True)

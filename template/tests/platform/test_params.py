@@ -21,7 +21,7 @@ def params(mlops: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def _as_dvc() -> dict[str, Any] | None:
-    """What DVC reads; None where it cannot, or where it takes nothing of it."""
+    """Return what DVC reads, or None if it reads no mapping."""
     from dvc.utils.serialize import load_yaml
 
     try:
@@ -35,7 +35,7 @@ def _as_mlops(mlops: Any, params: Any) -> dict[str, Any] | None:
     try:
         read: dict[str, Any] = params.recorded()
     except mlops("errors").Problem as problem:
-        return None if "\n" not in str(problem) else {"more than a line": str(problem)}
+        return None if "\n" not in str(problem) else {"more than one line": str(problem)}
     return read
 
 
@@ -47,7 +47,7 @@ def test_scalars_are_what_dvc_reads(mlops: Any, params: Any) -> None:
     assert repr(read) == repr(_as_dvc())
     assert read is not None
     assert read["model"]["k0"] == 0.05
-    # What sample writes for an earlier commit, which may read YAML 1.1, is what it was.
+    # The command `sample` writes params.yaml for an older commit, which may read YAML 1.1.
     for load in (params.load, yaml.safe_load):
         assert repr(load(params.dump(read))) == repr(read)
 
@@ -92,7 +92,7 @@ def test_files_are_what_dvc_reads(mlops: Any, params: Any, text: str) -> None:
         ("1", float("nan"), ".nan"),
     ],
 )
-def test_what_is_written_is_read_again(params: Any, before: str, value: object, after: str) -> None:
+def test_written_values_are_read_back(params: Any, before: str, value: object, after: str) -> None:
     text = "model: \r\n  x: {}  # why\r\n\r\n  y: 012"
     Path("params.yaml").write_text(text.format(before), newline="")
     params.write("model", {"x": value})
@@ -101,12 +101,12 @@ def test_what_is_written_is_read_again(params: Any, before: str, value: object, 
 
 
 def test_a_range_of_powers_of_ten(mlops: Any, params: Any) -> None:
-    """As they are written in papers: YAML 1.1 takes 5e-2 for a text."""
+    """YAML 1.1 reads 5e-2 as a string."""
     Path("params.yaml").write_text(
         "model: {rate: 5e-2}\n"
         "tune: {metric: auc, direction: maximize, space: {rate: {low: 1e-3, high: 1e-1}}}\n"
     )
-    module = mlops("tune_params")
+    module = mlops("training.tune_space")
 
     class Params(BaseModel):
         rate: float

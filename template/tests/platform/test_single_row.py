@@ -1,12 +1,13 @@
-"""LightGBM's way for one row gives what a table gives, whoever asks at the same time."""
+"""Predictions of single rows equal those of a table, also with concurrent callers."""
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-lgb: Any = pytest.importorskip("lightgbm", reason="the model is none of LightGBM's")
+lgb: Any = pytest.importorskip("lightgbm", reason="the model does not use LightGBM")
 
 WIDTH = 6
 
@@ -24,7 +25,7 @@ def _booster(objective: str, classes: int = 1) -> Any:
 
 
 @pytest.mark.parametrize("objective", ["binary", "regression", "quantile", "l1"])
-def test_one_row_has_the_bits_that_a_table_has(mlops: Any, objective: str) -> None:
+def test_single_row_predictions_equal_a_tables_bit_for_bit(mlops: Any, objective: str) -> None:
     booster = _booster(objective)
     rows = np.random.default_rng(1).normal(size=(2_000, WIDTH)) * 2
     rows[::3, 1], rows[::5, 0] = np.nan, 4
@@ -37,10 +38,23 @@ def test_one_row_has_the_bits_that_a_table_has(mlops: Any, objective: str) -> No
     assert len({*expected}) > 1_000
 
 
-def test_what_would_read_beyond_a_row_is_refused(mlops: Any) -> None:
+def test_reading_beyond_a_row_is_refused(mlops: Any) -> None:
     predict = mlops("single_row").predictor(_booster("binary"))
     for width in (0, WIDTH - 1, WIDTH + 1):
-        with pytest.raises(ValueError, match=f"a row of {width} numbers, and the booster has 6"):
+        with pytest.raises(
+            ValueError, match=f"the row has {width} numbers, but the booster has 6 "
+        ):
             predict([0.5] * width)
-    with pytest.raises(ValueError, match="more than one number a row"):
+    with pytest.raises(ValueError, match="more than one number per row"):
         mlops("single_row").predictor(_booster("multiclass", 3))
+
+
+def test_a_lightgbm_without_the_private_functions_predicts_tables(
+    mlops: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract, booster = mlops("contract"), SimpleNamespace()  # without LightGBM's private names
+    with pytest.raises(NotImplementedError):
+        mlops("single_row").predictor(booster)
+    team = SimpleNamespace(row_predictor=mlops("single_row").predictor)
+    monkeypatch.setattr(contract, "model", lambda: team)
+    assert contract.row_predictor(booster) is None

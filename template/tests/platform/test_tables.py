@@ -1,4 +1,4 @@
-"""Tables at the borders: names, times, numbers; and what the table of predictions takes."""
+"""Tables at the boundaries: names, times, numbers; and predictions of groups of rows."""
 
 import json
 import sys
@@ -32,15 +32,15 @@ TIMES = {
 
 
 @pytest.mark.parametrize("times", TIMES.values(), ids=TIMES)
-def test_times_are_brought_to_utc_whatever_they_come_as(mlops: Any, times: pd.Series) -> None:
+def test_times_of_any_type_are_converted_to_utc(mlops: Any, times: pd.Series) -> None:
     table = pd.DataFrame({"event_timestamp": times}).set_axis([7])
-    found = mlops("tables").taken(table, "features.build: x", timed=True)
-    assert found["event_timestamp"].tolist() == [MOMENT]
-    assert str(found["event_timestamp"].dtype) == "datetime64[us, UTC]"
+    rows = mlops("tables").taken(table, "features.build: x", timed=True)
+    assert rows["event_timestamp"].tolist() == [MOMENT]
+    assert str(rows["event_timestamp"].dtype) == "datetime64[us, UTC]"
 
 
 @pytest.mark.parametrize("times", [[1_357_355_045], [1.5], ["soon"], ["01/02/2013"], [True]])
-def test_what_is_no_time_is_one_line(mlops: Any, times: list[Any]) -> None:
+def test_values_that_are_not_times_are_reported(mlops: Any, times: list[Any]) -> None:
     table = pd.DataFrame({"event_timestamp": times})
     with pytest.raises(mlops("errors").Problem, match=r"^features.build: x: event_timestamp: .+$"):
         mlops("tables").taken(table, "features.build: x", timed=True)
@@ -65,10 +65,10 @@ class Undeclared(pa.DataFrameModel):
 @pytest.mark.parametrize("schema", [Nanoseconds, Microseconds, Naive, Undeclared])
 @pytest.mark.parametrize("times", ["ns", "us", "naive", "zoned", "objects", "text"])
 def test_a_schema_may_declare_any_unit_or_none(mlops: Any, schema: Any, times: str) -> None:
-    found = mlops("tables").check(pd.DataFrame({"when": TIMES[times]}), schema, "x")["when"]
-    assert mlops("tables").utc(found).tolist() == [MOMENT]
+    column = mlops("tables").check(pd.DataFrame({"when": TIMES[times]}), schema, "x")["when"]
+    assert mlops("tables").utc(column).tolist() == [MOMENT]
     if declared := schema.to_schema().columns["when"].dtype:
-        assert found.dtype == declared.type
+        assert column.dtype == declared.type
 
 
 class Numbers(pa.DataFrameModel):
@@ -80,16 +80,16 @@ class Numbers(pa.DataFrameModel):
         coerce = True
 
 
-def test_numbers_are_brought_to_the_schemas_types_only_as_they_are(mlops: Any) -> None:
+def test_numbers_are_converted_to_the_schemas_types_only_if_lossless(mlops: Any) -> None:
     table = pd.DataFrame({"whole": [1.0, 2.0], "perhaps": [1.0, None], "yes": [1, 0]})
-    found = mlops("tables").check(table, Numbers, "x")
-    assert found.dtypes.astype(str).tolist() == ["int64", "Int64", "bool"]
+    checked = mlops("tables").check(table, Numbers, "x")
+    assert checked.dtypes.astype(str).tolist() == ["int64", "Int64", "bool"]
     for name, value in {"whole": 10.75, "perhaps": 0.5, "yes": 2, "other": None}.items():
         if value:
             with pytest.raises(mlops("errors").Problem, match=f"\n  {name}: "):
                 mlops("tables").check(table.assign(**{name: value}), Numbers, "x")
     decimals = table.assign(whole=pd.Series([Decimal("10.75"), Decimal(2)]))
-    with pytest.raises(mlops("errors").Problem, match="whole: 1 values are no int64"):
+    with pytest.raises(mlops("errors").Problem, match="whole: 1 values do not fit int64"):
         mlops("tables").check(decimals, Numbers, "x")
 
 
@@ -106,13 +106,13 @@ BAD_NAMES = {
 }
 
 
-@pytest.mark.parametrize(("names", "said"), BAD_NAMES.values(), ids=BAD_NAMES)
-def test_columns_have_texts_of_their_own_as_names(mlops: Any, names: Any, said: str) -> None:
+@pytest.mark.parametrize(("names", "message"), BAD_NAMES.values(), ids=BAD_NAMES)
+def test_column_names_must_be_unique_strings(mlops: Any, names: Any, message: str) -> None:
     table = pd.DataFrame([[1, 2]])
     table.columns = names
-    with pytest.raises(mlops("errors").Problem, match=f"^x: .*{said}"):
+    with pytest.raises(mlops("errors").Problem, match=f"^x: .*{message}"):
         mlops("tables").taken(table, "x")
-    with pytest.raises(mlops("errors").Problem, match=f"^x: .*{said}"):
+    with pytest.raises(mlops("errors").Problem, match=f"^x: .*{message}"):
         mlops("tables").check(table, Undeclared, "x")
 
 
@@ -126,20 +126,20 @@ def test_only_the_bad_rows_are_shown_whatever_the_index(mlops: Any, index: Any) 
     assert "right" not in str(caught.value)
 
 
-def test_a_reference_tells_predictions_from_examples_of_such_names(mlops: Any) -> None:
+def test_a_reference_separates_predictions_and_examples_with_similar_names(mlops: Any) -> None:
     examples = pd.DataFrame(
         [{"prediction_x": 1, "example_prediction_x": 2, "x": 3, "example_y": 4}]
     )
     predictions = pd.DataFrame([{"x": 5, "prediction_x": 6}])
-    kept = mlops("reference").beside(examples, predictions)
-    found = mlops("reference").split(kept)
-    pd.testing.assert_frame_equal(found[0], examples)
-    pd.testing.assert_frame_equal(found[1], predictions)
-    assert {"x", "example_y", "prediction_x"} < {*kept}, "as ever"
+    kept = mlops("registry.reference").beside(examples, predictions)
+    parts = mlops("registry.reference").split(kept)
+    pd.testing.assert_frame_equal(parts[0], examples)
+    pd.testing.assert_frame_equal(parts[1], predictions)
+    assert {"x", "example_y", "prediction_x"} < {*kept}, "as in older releases"
 
 
-class Saying:
-    """A model that says of each group what stands in it."""
+class Echo:
+    """A model that returns its input."""
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         return rows
@@ -156,20 +156,20 @@ GROUPS = {
 def test_groups_of_rows_may_have_predictions_of_other_types(
     mlops: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one: Any, other: Any, expected: Any
 ) -> None:
-    predict = mlops("predict")
+    predict = mlops("registry.predict")
     _model(predict, tmp_path, monkeypatch, [one, other])
     predict.main(tmp_path, tmp_path / "rows", tmp_path / "out")
-    found = pd.read_parquet(tmp_path / "out")["x"].to_list()
-    assert found == (expected or [*one, *other])
+    values = pd.read_parquet(tmp_path / "out")["x"].to_list()
+    assert values == (expected or [*one, *other])
 
 
 def test_predictions_of_other_rows_are_refused(
     mlops: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predict = mlops("predict")
+    predict = mlops("registry.predict")
     _model(predict, tmp_path, monkeypatch, [[1, 2]])
-    monkeypatch.setattr(Saying, "predict", lambda _, rows: rows.iloc[::-1])
-    with pytest.raises(ValueError, match="gave 2 rows of another index for 2"):
+    monkeypatch.setattr(Echo, "predict", lambda _, rows: rows.iloc[::-1])
+    with pytest.raises(ValueError, match="returned 2 rows for 2, with another index"):
         predict.main(tmp_path, tmp_path / "rows", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -177,7 +177,7 @@ def test_predictions_of_other_rows_are_refused(
 def _model(predict: Any, folder: Path, patch: pytest.MonkeyPatch, groups: list[Any]) -> None:
     flavor = {"code": "code", "loader_module": "a_model", "data": "data"}
     (folder / "MLmodel").write_text(json.dumps({"flavors": {"python_function": flavor}}))
-    module: Any = SimpleNamespace(_load_pyfunc=lambda _: Saying())
+    module: Any = SimpleNamespace(_load_pyfunc=lambda _: Echo())
     patch.setitem(sys.modules, "a_model", module)
     patch.setattr(predict, "groups", lambda _: (pd.DataFrame({"x": each}) for each in groups))
     patch.setattr(sys, "path", [*sys.path])
@@ -197,15 +197,15 @@ class Inputs(pa.DataFrameModel):
 def test_a_registered_model_takes_what_the_schema_allows(
     mlops: Any, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By MLflow's own way to call it, which holds the rows against the signature."""
+    """Through MLflow's PyFuncModel, which checks the rows against the signature."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from mlflow.models import Model
         from mlflow.pyfunc import PyFuncModel
-    seen: list[pd.DataFrame] = []
+    received: list[pd.DataFrame] = []
 
     def predict(_: Any, rows: pd.DataFrame) -> pd.DataFrame:
-        seen.append(rows)
+        received.append(rows)
         return pd.DataFrame({"probability": 0.5}, index=rows.index)
 
     schema = SimpleNamespace(Features=Inputs, Predictions=mlops("contract").schema().Predictions)
@@ -224,17 +224,17 @@ def test_a_registered_model_takes_what_the_schema_allows(
             "short": np.array([1, 2], "int8"),
         }
     )
-    model = mlops("pyfunc").Model(workspace)
-    metadata = Model(signature=mlops("register")._signature())
+    model = mlops("registry.pyfunc").Model(workspace)
+    metadata = Model(signature=mlops("training.register")._signature())
     loaded = PyFuncModel(metadata, model)
-    for given in (rows, rows.iloc[[0]], rows.iloc[[1]], rows.astype({"perhaps": float})):
-        found: Any = loaded.predict(given)
-        assert found["probability"].to_list() == [0.5] * len(given)
-        Inputs.validate(seen[-1])
-        assert seen[-1].index.equals(given.index)
+    for table in (rows, rows.iloc[[0]], rows.iloc[[1]], rows.astype({"perhaps": float})):
+        predictions: Any = loaded.predict(table)
+        assert predictions["probability"].to_list() == [0.5] * len(table)
+        Inputs.validate(received[-1])
+        assert received[-1].index.equals(table.index)
 
 
-def test_a_column_that_arrow_cannot_give_back_is_named(mlops: Any) -> None:
+def test_a_column_that_arrow_cannot_read_back_is_reported(mlops: Any) -> None:
     table = pd.DataFrame({"whole": range(9), "bins": pd.cut(range(9), 3)})
     with pytest.raises(mlops("errors").Problem, match=r"^examples: bins: .*astype\(str\)$"):
         mlops("tables").stored(table, "examples")

@@ -1,4 +1,4 @@
-"""The case that runs now: the generator puts it here, and in a file for other processes."""
+"""The current case, set by the generator here and in a file for other processes."""
 
 import os
 import pickle
@@ -9,5 +9,5 @@ CURRENT: Any = None
 
 
 def current() -> Any:
-    """Return the case; a process that the generator did not start the case in reads the file."""
+    """Return the current case; processes other than the generator's read it from the file."""
     return CURRENT or pickle.loads(Path(os.environ["CASE_FILE"]).read_bytes())

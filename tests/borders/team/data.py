@@ -1,4 +1,4 @@
-"""The raw tables are those of the case."""
+"""Raw tables of the case."""
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
@@ -7,11 +7,11 @@ from . import case
 
 
 class Params(BaseModel):
-    """There is nothing to set."""
+    """No parameters."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 def load(params: Params) -> dict[str, pd.DataFrame]:
-    """Return the events and what was known of each shop."""
+    """Return the events and the history of each shop's features."""
     return {"events": case.CURRENT.events.copy(), "known": case.CURRENT.known.copy()}

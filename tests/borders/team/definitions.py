@@ -1,4 +1,4 @@
-"""The one view, with the types of the case."""
+"""Feast definitions: one feature view, with the types of the case."""
 
 from datetime import timedelta
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Requests are the events; what was known of a shop is a table as it is."""
+"""Requests are the events without their label; the feature table is used as it is."""
 
 from collections.abc import Mapping
 
@@ -9,21 +9,21 @@ LABEL = "sold"
 
 
 class Params(BaseModel):
-    """There is nothing to set."""
+    """No parameters."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 def build(raw: Mapping[str, pd.DataFrame], params: Params) -> dict[str, pd.DataFrame]:
-    """Return the one source of Feast."""
+    """Return Feast's only source."""
     return {"known": raw["known"]}
 
 
 def requests(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Return one row per event, without what then happened."""
+    """Return one row per event, without the label."""
     return raw["events"].drop(columns=LABEL)
 
 
 def examples(raw: Mapping[str, pd.DataFrame], params: Params) -> pd.DataFrame:
-    """Return one row per event."""
+    """Return one row per event, with the label."""
     return raw["events"]

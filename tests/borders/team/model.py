@@ -1,4 +1,4 @@
-"""A model whose predictions have the name and the type that the case asks for."""
+"""A model whose predictions have the name and the type set by the case."""
 
 import os
 from collections.abc import Callable
@@ -25,32 +25,32 @@ KINDS: dict[str, Callable[[Any], Any]] = {
 
 
 class Params(BaseModel):
-    """There is nothing to set."""
+    """No parameters."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 def train(train: pd.DataFrame, valid: pd.DataFrame, params: Params) -> float:
-    """Fit the one number there is."""
+    """Return the factor, the model's only parameter."""
     return 2.0
 
 
 def predict(model: float, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return twice the amount, in the form that $CASE_PREDICTION names: `name:kind`."""
+    """Return the amount times the factor; $CASE_PREDICTION is the column's `name:kind`."""
     name, _, kind = os.environ["CASE_PREDICTION"].rpartition(":")
     return pd.DataFrame({name: KINDS[kind](rows["amount"].astype(float) * model)})
 
 
 def explain(model: float, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return all of it as the amount's."""
+    """Attribute the whole prediction to the amount."""
     return pd.DataFrame({"amount": rows["amount"].astype(float) * model})
 
 
 def save(model: float, folder: Path) -> None:
-    """Write the number."""
+    """Write the factor."""
     (folder / "model.txt").write_text(str(model))
 
 
 def load(folder: Path) -> Any:
-    """Read the number."""
+    """Read the factor."""
     return float((folder / "model.txt").read_text())

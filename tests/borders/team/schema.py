@@ -1,4 +1,4 @@
-"""The schemas are those of the case."""
+"""Schemas of the case."""
 
 from typing import Any
 

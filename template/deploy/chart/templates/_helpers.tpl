@@ -1,11 +1,12 @@
-{{/* By these, Services and policies find pods: they never change. */}}
-{{- define "selectorLabels" -}}
+{{/* From the root: labels by which Services and policies select pods; they never change. */}}
+{{- define "mlops.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- define "labels" -}}
-{{ include "selectorLabels" . }}
+{{/* From the root: labels of every object. */}}
+{{- define "mlops.labels" -}}
+{{ include "mlops.selectorLabels" . }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- with .Values.labels }}
@@ -13,27 +14,28 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* An image by digest or tag, of (list VALUE ITS-NAME); empty as long as there is neither. */}}
-{{- define "image" -}}
-{{- $name := last . }}
-{{- with first . }}
+{{/* From image and name, its name in the values: the image with its digest or tag, or nothing. */}}
+{{- define "mlops.image" -}}
+{{- with .image }}
 {{- if or .digest .tag }}
-{{- required (printf "%s.repository is empty: say where the image is" $name) .repository }}
+{{- required (printf "%s.repository is empty: say where the image is" $.name) .repository }}
 {{- if .digest }}@{{ .digest }}{{ else }}:{{ .tag }}{{ end }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{- define "pipeline.image" -}}
-{{- include "image" (list .Values.image "image") }}
+{{/* From the root: the pipelines' image, or nothing. */}}
+{{- define "mlops.pipeline.image" -}}
+{{- include "mlops.image" (dict "image" .Values.image "name" "image") }}
 {{- end }}
 
-{{- define "engine.image" -}}
-{{- include "image" (list .Values.engine.image "engine.image") }}
+{{/* From the root: the engine's image, or nothing. */}}
+{{- define "mlops.engine.image" -}}
+{{- include "mlops.image" (dict "image" .Values.engine.image "name" "engine.image") }}
 {{- end }}
 
-{{/* Of a {version, digest}: by these variables `mlops production` finds and checks it, as a map. */}}
-{{- define "model" -}}
+{{/* From a model {version, digest}: `mlops production` finds and verifies it by these variables. */}}
+{{- define "mlops.model" -}}
 {{- if .version }}
 MLOPS_MODEL_VERSION: {{ .version | quote }}
 {{- with .digest }}
@@ -42,8 +44,8 @@ MLOPS_MODEL_DIGEST: {{ . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* The variables that every pod gets, as a map: the environment's name is the same in all of them. */}}
-{{- define "common.env" -}}
+{{/* From the root: variables of every pod, as JSON; all get the same environment's name. */}}
+{{- define "mlops.common.env" -}}
 {{- $ours := dict "MLOPS_ENVIRONMENT" (.Values.environment | default .Release.Namespace) }}
 {{- with .Values.monitoring.pushgateway }}
 {{- $ours = set $ours "MLOPS_PUSHGATEWAY" . }}
@@ -51,39 +53,37 @@ MLOPS_MODEL_DIGEST: {{ . | quote }}
 {{- merge $ours .Values.env | toJson }}
 {{- end }}
 
-{{/* The variables of the pipelines' pods, as a map; what is released wins. */}}
-{{- define "pipeline.env" -}}
-{{- merge (include "model" .Values.serving.model | fromYaml) (include "common.env" . | fromJson) | toJson }}
+{{/* From the root: variables of the pipelines' pods, as JSON; the release takes precedence. */}}
+{{- define "mlops.pipeline.env" -}}
+{{- merge (include "mlops.model" .Values.serving.model | fromYaml) (include "mlops.common.env" . | fromJson) | toJson }}
 {{- end }}
 
-{{/* The pipelines by name: a release's alone, or what is merged and not released would run beside them. */}}
-{{- define "pipelines" -}}
+{{/* From the root: pipelines by name, as JSON; the release's, or else unreleased ones would run. */}}
+{{- define "mlops.pipelines" -}}
 {{- .Values.graph | default .Values.pipelines | toJson }}
 {{- end }}
 
-{{/*
-Which pipelines no schedule starts: true (all), false, or names with commas between them. A name may
-come before its pipeline is released, and stay until nothing has it.
-*/}}
-{{- define "suspend" -}}
+{{/* From the root: what is suspended: true (all pipelines), false, or their names with commas. */}}
+{{- define "mlops.suspend" -}}
 {{- if kindIs "bool" .Values.suspend }}
 {{- .Values.suspend }}
 {{- else }}
-{{- $known := concat (keys .Values.pipelines) (keys .Values.graph) | uniq | sortAlpha }}
+{{- $names := concat (keys .Values.pipelines) (keys .Values.graph) | uniq | sortAlpha }}
 {{- range .Values.suspend }}
-{{- if and $known (not (has . $known)) }}
-{{- fail (printf "suspend: there is no pipeline %s, but %s" . (join ", " $known)) }}
+{{- /* A pipeline may be new, in pipelines.json alone, or removed, in the release alone. */}}
+{{- if and $names (not (has . $names)) }}
+{{- fail (printf "suspend: there is no pipeline %s, but %s" . (join ", " $names)) }}
 {{- end }}
 {{- end }}
 {{- join "," .Values.suspend }}
 {{- end }}
 {{- end }}
 
-{{/* Whether a schedule starts a pipeline that tells Prometheus of its batch: "true", or nothing. */}}
-{{- define "batch.scheduled" -}}
-{{- $suspend := include "suspend" . }}
-{{- if and (include "pipeline.image" .) (ne $suspend "true") }}
-{{- range $name, $pipeline := include "pipelines" . | fromJson }}
+{{/* From the root: "true" if a schedule starts a pipeline that pushes batch metrics, or nothing. */}}
+{{- define "mlops.batch.scheduled" -}}
+{{- $suspend := include "mlops.suspend" . }}
+{{- if and (include "mlops.pipeline.image" .) (ne $suspend "true") }}
+{{- range $name, $pipeline := include "mlops.pipelines" . | fromJson }}
 {{- if and $pipeline.schedule (not (has $name (splitList "," $suspend))) }}
 {{- range $pipeline.stages }}
 {{- if eq .stage "batch/dvc.yaml:drift" }}true{{ end }}
@@ -93,21 +93,20 @@ come before its pipeline is released, and stay until nothing has it.
 {{- end }}
 {{- end }}
 
-{{/* Of (list ROOT NAME ANNOTATIONS): the account of one kind of pod. */}}
-{{- define "serviceAccount" -}}
-{{- $root := first . }}
+{{/* From root, name and optional annotations: the ServiceAccount of one kind of pod. */}}
+{{- define "mlops.serviceAccount" -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {{ $root.Release.Name }}-{{ index . 1 }}
+  name: {{ .root.Release.Name }}-{{ .name }}
   labels:
-    {{- include "labels" $root | nindent 4 }}
-  {{- with merge (dict) (last .) $root.Values.serviceAccount.annotations }}
+    {{- include "mlops.labels" .root | nindent 4 }}
+  {{- with merge (dict) (.annotations | default dict) .root.Values.serviceAccount.annotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 automountServiceAccountToken: false
-{{- with $root.Values.imagePullSecrets }}
+{{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . }}
@@ -115,17 +114,17 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* Of (list ROOT VALUES OURS): variables of a container; ours win, then the component's. */}}
-{{- define "env" -}}
+{{/* From root, env and ours, two maps: the variables of a container; ours override env. */}}
+{{- define "mlops.env" -}}
 env:
-  {{- range $key, $value := merge (dict) (last .) (index . 1).env (include "common.env" (first .) | fromJson) }}
+  {{- range $key, $value := merge (dict) .ours .env (include "mlops.common.env" .root | fromJson) }}
   - name: {{ $key }}
     value: {{ $value | quote }}
   {{- end }}
 {{- end }}
 
-{{/* Of a list of Secrets' names. */}}
-{{- define "envFrom" -}}
+{{/* From a list of names of Secrets: the variables of a container that are their keys. */}}
+{{- define "mlops.envFrom" -}}
 {{- with uniq . }}
 envFrom:
   {{- range . }}
@@ -135,26 +134,25 @@ envFrom:
 {{- end }}
 {{- end }}
 
-{{/* Of (list ROOT COMPONENT LABELS): the labels and annotations of a pod; LABELS are its own. */}}
-{{- define "podMetadata" -}}
-{{- $root := first . -}}
+{{/* From root, component and optional labels, its own: labels and annotations of a pod. */}}
+{{- define "mlops.podMetadata" -}}
 labels:
-  {{- include "selectorLabels" $root | nindent 2 }}
-  app.kubernetes.io/component: {{ index . 1 }}
-  {{- range $key, $value := last . }}
+  {{- include "mlops.selectorLabels" .root | nindent 2 }}
+  app.kubernetes.io/component: {{ .component }}
+  {{- range $key, $value := .labels }}
   {{ $key }}: {{ $value | quote }}
   {{- end }}
-  {{- with $root.Values.labels }}
+  {{- with .root.Values.labels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with include "podAnnotations" $root | fromYaml }}
+{{- with include "mlops.podAnnotations" .root | fromYaml }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* As a map. Where a Secret comes from elsewhere from now on, pods start anew. */}}
-{{- define "podAnnotations" -}}
+{{/* From the root: annotations of pods; a changed source of a Secret restarts them. */}}
+{{- define "mlops.podAnnotations" -}}
 {{- with .Values.externalSecrets }}
 checksum/external-secrets: {{ toJson . | sha256sum | trunc 16 }}
 {{- end }}
@@ -163,16 +161,17 @@ checksum/external-secrets: {{ toJson . | sha256sum | trunc 16 }}
 {{- end }}
 {{- end }}
 
-{{/* Where pods go, and whom they are on the node: what the restricted standard asks of a pod. */}}
-{{- define "pod" -}}
+{{/* From the root: fields of every pod, within the restricted Pod Security Standard. */}}
+{{- define "mlops.pod" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
-  {{- include "podSecurity" . | nindent 2 }}
-{{- include "placing" . }}
+  {{- include "mlops.podSecurity" . | nindent 2 }}
+{{- include "mlops.placing" . }}
 {{- end }}
 
-{{- define "placing" -}}
+{{/* From the root: the nodes of pods. */}}
+{{- define "mlops.placing" -}}
 {{- with .Values.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
@@ -183,7 +182,8 @@ tolerations:
 {{- end }}
 {{- end }}
 
-{{- define "podSecurity" -}}
+{{/* Without arguments: security context of pods. */}}
+{{- define "mlops.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
 runAsGroup: 65532
@@ -191,16 +191,16 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* What the restricted Pod Security Standard asks of a container, and a read-only root. */}}
-{{- define "restricted" -}}
+{{/* Without arguments: security context of containers: restricted, and with a read-only root. */}}
+{{- define "mlops.restricted" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* The token of a pod's account, of an hour, for the containers that mount it: the others have none. */}}
-{{- define "apiToken" -}}
+{{/* Without arguments: a volume with a one-hour token of the pod's account. */}}
+{{- define "mlops.apiToken" -}}
 name: api-token
 projected:
   sources:
@@ -218,14 +218,15 @@ projected:
               fieldPath: metadata.namespace
 {{- end }}
 
-{{- define "apiTokenMount" -}}
+{{/* Without arguments: the mount of that volume, for the containers that need the token. */}}
+{{- define "mlops.apiTokenMount" -}}
 name: api-token
 mountPath: /var/run/secrets/kubernetes.io/serviceaccount
 readOnly: true
 {{- end }}
 
-{{/* Peers of a NetworkPolicy, of {cidrs, namespaces}. */}}
-{{- define "peers" -}}
+{{/* From {cidrs, namespaces}: peers of a NetworkPolicy. */}}
+{{- define "mlops.peers" -}}
 {{- range .cidrs }}
 - ipBlock:
     cidr: {{ . }}
@@ -237,36 +238,33 @@ readOnly: true
 {{- end }}
 {{- end }}
 
-{{/* Who reads metrics, as a peer by its name; nobody where nothing is monitored. */}}
-{{- define "prometheus" -}}
+{{/* From the root: Prometheus as a named peer, as YAML; nothing without monitoring. */}}
+{{- define "mlops.prometheus" -}}
 {{- if .Values.monitoring.enabled }}
 prometheus: {namespaces: [{{ .Values.monitoring.namespace }}]}
 {{- end }}
 {{- end }}
 
-{{/* Of (list ROOT COMPONENTS PORT PEERS): the openings of a component's pods, by name. */}}
-{{- define "openings" -}}
-{{- $root := first . }}
-{{- $component := index . 1 }}
-{{- $port := index . 2 }}
-{{- range $name, $from := last . }}
+{{/* From root, component, port and peers by name: a policy for each peer that may connect. */}}
+{{- define "mlops.openings" -}}
+{{- range $name, $from := .peers }}
 ---
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
-  name: {{ $root.Release.Name }}-{{ $component }}-{{ $name }}
+  name: {{ $.root.Release.Name }}-{{ $.component }}-{{ $name }}
   labels:
-    {{- include "labels" $root | nindent 4 }}
+    {{- include "mlops.labels" $.root | nindent 4 }}
 spec:
   podSelector:
     matchLabels:
-      {{- include "selectorLabels" $root | nindent 6 }}
-      app.kubernetes.io/component: {{ $component }}
+      {{- include "mlops.selectorLabels" $.root | nindent 6 }}
+      app.kubernetes.io/component: {{ $.component }}
   policyTypes: [Ingress]
   ingress:
     - ports:
-        - port: {{ $port }}
+        - port: {{ $.port }}
       from:
-        {{- include "peers" $from | nindent 8 }}
+        {{- include "mlops.peers" $from | nindent 8 }}
 {{- end }}
 {{- end }}

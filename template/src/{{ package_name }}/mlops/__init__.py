@@ -1,1 +1,1 @@
-"""The platform's part of this repo: one module a verb. `copier update` maintains it."""
+"""The platform's part of this repo, maintained by `make update`."""

@@ -1,11 +1,13 @@
-# ruff: noqa: N802 (the properties are named like the classes and tables they stand for)
-"""What the platform asks of the team's modules, and nothing more.
+# ruff: noqa: N802 (properties are named after the classes and tables they stand for)
+"""The interface that the platform requires of the team's modules.
 
-The five modules beside this package are the team's. Each is held against its Protocol twice: by
-mypy (the assignments at the end of this file), and by the stage that needs it, with one clear line.
-`Params` is a module's section of params.yaml: data, features, model.
-A platform of a newer version must work with modules written for an older one: what it adds here
-has a default.
+The five modules beside this package belong to the team. Each is checked against its Protocol twice:
+by mypy (see the assignments at the end of this file), and by the stage that needs it, which reports
+a mismatch in one line. `Params` is the type of a module's section of params.yaml: data, features,
+model.
+
+A newer platform must work with modules written for an older one, so whatever it adds here has a
+default.
 """
 
 import importlib
@@ -25,95 +27,95 @@ from .errors import Problem
 
 
 class Data(Protocol):
-    """data.py: where the rows come from."""
+    """data.py: loads the raw tables."""
 
     @property
     def Params(self) -> type[BaseModel]:
-        """The type of its section of params.yaml."""
+        """Type of this module's section of params.yaml."""
 
     def load(self, params: Any) -> dict[str, pd.DataFrame]:
-        """Give the raw tables by name; `params` is the section `data`."""
+        """Return the raw tables by name; `params` is the section `data`."""
 
 
 class Features(Protocol):
-    """features.py: what was known when."""
+    """features.py: features and examples, each with the time at which it was known."""
 
     @property
     def Params(self) -> type[BaseModel]:
-        """The type of its section of params.yaml."""
+        """Type of this module's section of params.yaml."""
 
     def build(self, raw: Mapping[str, pd.DataFrame], params: Any) -> dict[str, pd.DataFrame]:
-        """Give a table a Feast source: entity keys, `event_timestamp`, features.
+        """Return one table per Feast source: entity keys, `event_timestamp`, features.
 
-        A row may hold only what was known at its `event_timestamp`.
+        A row may contain only what was known at its `event_timestamp`.
         """
 
     def examples(self, raw: Mapping[str, pd.DataFrame], params: Any) -> pd.DataFrame:
-        """Give a row an example: entity keys, `event_timestamp`, request features, label."""
+        """Return one row per example: keys, `event_timestamp`, request features, label."""
 
-    # It may have a `requests(raw, params)`, which gives the rows to predict, and a `derive(rows)`,
-    # which adds to what a client sends what follows from it; see `requests` below and derive.py.
+    # Optional: `requests(raw, params)` returns the rows to predict (see `requests` below), and
+    # `derive(rows)` adds columns that follow from what a client sends (see derive.py).
 
 
 class Model(Protocol):
-    """model.py: how to fit, predict and explain. What `train` gives is opaque to the platform.
+    """model.py: fits, predicts and explains. The platform never looks inside a model.
 
-    It may have a `row_predictor` too; see below.
+    Optional: `row_predictor`; see below.
     """
 
     @property
     def Params(self) -> type[BaseModel]:
-        """The type of its section of params.yaml."""
+        """Type of this module's section of params.yaml."""
 
     def train(self, train: pd.DataFrame, valid: pd.DataFrame, params: Any) -> Any:
-        """Fit on `train`; `valid` is later in time, for early stopping."""
+        """Return a model fitted on `train`; `valid` is later in time, for early stopping."""
 
     def predict(self, model: Any, rows: pd.DataFrame) -> pd.DataFrame:
-        """Give the predictions (schema.Predictions), with the index of `rows`.
+        """Return the predictions (schema.Predictions), with the index of `rows`.
 
-        A row's prediction depends on no other row. No rows give none; a word never seen, a missing
-        value where the schema allows one, and further columns are no error.
+        A row's prediction must not depend on other rows. Accept an empty table, unseen words,
+        missing values where the schema allows them, and additional columns.
         """
 
     def explain(self, model: Any, rows: pd.DataFrame) -> pd.DataFrame:
-        """Give each feature's contribution to each prediction, a column a feature.
+        """Return each feature's contribution to each prediction, one column per feature.
 
-        It takes what `predict` takes, but not no rows.
+        Accept what `predict` accepts, except an empty table.
         """
 
     def save(self, model: Any, folder: Path) -> None:
-        """Write the model into the empty `folder`; the same model gives the same bytes."""
+        """Write the model to the empty `folder`; the same model must give the same bytes."""
 
     def load(self, folder: Path) -> Any:
-        """Read what `save` wrote."""
+        """Read a model that `save` wrote."""
 
 
 RowPredictor = Callable[[Mapping[str, Any]], dict[str, Any]]
-"""Takes a row's inputs by name, None where one is missing; gives its prediction by column."""
+"""Takes one row's inputs by name, None for a missing one; returns its prediction by column."""
 
 
 class Metrics(Protocol):
-    """metrics.py: how good predictions are, and better than what."""
+    """metrics.py: the quality of predictions, and baselines to compare it with."""
 
     def score(self, examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float]:
-        """Give the metrics by name; one that these rows cannot have is left out."""
+        """Return the metrics by name; omit those that are undefined for these rows."""
 
     def curves(self, examples: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Give plots by name: the first column is x, each other is a line."""
+        """Return plots by name: the first column is x, each other column is a line."""
 
     def baselines(self, train: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Give, by name, the predictions for `test` of models that anybody would try first."""
+        """Return the predictions of simple models for `test`, by the model's name."""
 
 
 class Schema(Protocol):
-    """schema.py: what a valid row is, at each border.
+    """schema.py: the schemas of the tables that modules and platform exchange.
 
-    It may have an `EXAMPLE` too; see `example` below.
+    Optional: `EXAMPLE`; see `example` below.
     """
 
     @property
     def RAW(self) -> Mapping[str, type[DataFrameModel]]:
-        """The raw tables, by the names that data.load gives."""
+        """Schemas of the raw tables, by the names that data.load returns."""
 
     @property
     def Features(self) -> type[DataFrameModel]:
@@ -125,7 +127,7 @@ class Schema(Protocol):
 
     @property
     def Predictions(self) -> type[DataFrameModel]:
-        """What model.predict gives."""
+        """The output of model.predict."""
 
 
 _PROTOCOLS = {
@@ -143,19 +145,19 @@ def _team_module(name: str) -> Any:
     if importlib.util.find_spec(f"{package}.{name}") is None:
         raise Problem(f"there is no {where}: the platform needs it; see mlops/contract.py")
     module = importlib.import_module(f"{package}.{name}")
-    for member, wanted in _members(_PROTOCOLS[name]).items():
-        if (given := getattr(module, member, None)) is None:
-            raise Problem(f"{where} has no {member}{wanted}: add it; see mlops/contract.py")
-        if wanted and not _accepts(given, wanted):
+    for member, parameters in _members(_PROTOCOLS[name]).items():
+        if (value := getattr(module, member, None)) is None:
+            raise Problem(f"{where} has no {member}{parameters}: add it; see mlops/contract.py")
+        if parameters and not _accepts(value, parameters):
             raise Problem(
-                f"{where}: {member}{inspect.signature(given)} should be {member}{wanted};"
+                f"{where}: {member}{inspect.signature(value)} should be {member}{parameters};"
                 " see mlops/contract.py"
             )
     return module
 
 
 def _members(protocol: type) -> dict[str, str]:
-    """The protocol's members; a function with its parameters as text, a value with none."""
+    """Return the protocol's members: functions with their parameters as text, values with ""."""
     return {
         name: f"({', '.join(list(inspect.signature(member).parameters)[1:])})"
         if inspect.isfunction(member)
@@ -186,11 +188,11 @@ def features() -> Features:
 
 
 def requests(raw: Mapping[str, pd.DataFrame], params: Any) -> pd.DataFrame:
-    """The rows to predict, by features.requests; the examples where a team has none."""
+    """Return the rows to predict: those of features.requests if defined, else the examples."""
     team = features()
-    given = getattr(team, "requests", team.examples)
-    found: pd.DataFrame = given(raw, params)
-    return found
+    build = getattr(team, "requests", team.examples)
+    rows: pd.DataFrame = build(raw, params)
+    return rows
 
 
 def model() -> Model:
@@ -199,13 +201,17 @@ def model() -> Model:
 
 
 def row_predictor(fitted: Any) -> RowPredictor | None:
-    """A function that says of one row what model.predict says of a table of it, bit for bit.
+    """Return a function that predicts one row exactly as model.predict does, but faster.
 
-    It is for a service's speed: a model.py that has no `row_predictor` is asked by tables.
+    None if model.py has no `row_predictor`, or if that raises a NotImplementedError; the service
+    then predicts tables.
     """
     make = getattr(model(), "row_predictor", None)
-    found: RowPredictor | None = make(fitted) if make else None
-    return found
+    try:
+        predict: RowPredictor | None = make(fitted) if make else None
+    except NotImplementedError:  # as single_row does with a LightGBM that lacks its functions
+        return None
+    return predict
 
 
 def metrics() -> Metrics:
@@ -220,8 +226,8 @@ def schema() -> Schema:
 
 def inputs() -> dict[str, Column]:
     """The columns of schema.Features."""
-    found: dict[str, Column] = schema().Features.to_schema().columns
-    return found
+    columns: dict[str, Column] = schema().Features.to_schema().columns
+    return columns
 
 
 def request_columns() -> dict[str, Column]:
@@ -230,15 +236,15 @@ def request_columns() -> dict[str, Column]:
 
 
 def kind(column: Column) -> type:
-    """Return the type that a column's values have in JSON."""
+    """Return the Python type of a column's values in JSON."""
     kinds: dict[str, type] = {"b": bool, "i": int, "u": int, "f": float, "M": datetime}
     return kinds.get(getattr(getattr(column.dtype, "type", None), "kind", "O"), str)
 
 
 def example() -> dict[str, Any]:
-    """schema.EXAMPLE, one request as JSON: the entity keys and the features that are not Feast's.
+    """Return schema.EXAMPLE, one request as JSON: entity keys and the features not in Feast.
 
-    It is empty in a schema.py that is older than this.
+    Empty if schema.py does not define it.
     """
     return dict(getattr(schema(), "EXAMPLE", {}))
 

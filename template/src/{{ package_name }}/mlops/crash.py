@@ -1,6 +1,6 @@
-"""What people see of an exception that is no Problem: their lines of it, and where the rest is.
+"""Show an unexpected exception: the team's lines of the traceback, and where the rest is.
 
-Needs Python alone, as update.py does, which imports it.
+Standard library only, because update.py imports it.
 """
 
 import os
@@ -12,76 +12,82 @@ from pathlib import Path
 PLATFORM = Path(__file__).resolve().parent
 PACKAGE = PLATFORM.parent
 REPO = PACKAGE.parents[1]
-KEPT = Path(".cache/mlops/traceback.txt")
-OF_THE_MODEL = ("__init__.py", "model.py", "schema.py")
-SHOWN = 5
+SAVED = Path(".cache/mlops/traceback.txt")
+MODEL_FILES = ("__init__.py", "model.py", "schema.py")
+MAX_LINES = 5
 
 
 def report(command: str, error: BaseException) -> None:
-    """Print the error and the lines of the team's modules that lead to it, to stderr.
+    """Print the error and the lines of the team's code that led to it, to stderr.
 
-    On a terminal the whole traceback goes to a file that git ignores; into the log of an engine or
-    of CI it is printed, and the lines come last.
+    On a terminal, the full traceback goes to a file that git ignores. In the log of an engine or
+    of CI, it is printed before these lines.
     """
     trace = traceback.TracebackException.from_exception(error)
     trace.stack = traceback.StackSummary.from_list(_below_typer(trace.stack))
-    whole, rest = "".join(trace.format()), ""
+    full, place = "".join(trace.format()), ""
     if sys.stderr.isatty() and not os.environ.get("MLOPS_RUN_ID"):
-        rest = _keep(whole)
+        place = _save(full)
     else:
-        print(whole, file=sys.stderr)
-    print("\n".join([f"{command}: {_about(error)}", *_lines(error, trace.stack)]), file=sys.stderr)
-    if rest:
-        print(f"  the whole traceback: {rest}", file=sys.stderr)
+        print(full, file=sys.stderr)
+    print(
+        "\n".join([f"{command}: {_summary(error)}", *_lines(error, trace.stack)]), file=sys.stderr
+    )
+    if place:
+        print(f"  full traceback: {place}", file=sys.stderr)
 
 
 def _below_typer(stack: traceback.StackSummary) -> list[traceback.FrameSummary]:
-    """The frames after those of the command line."""
+    """Return the frames below those of the command line."""
     frames = list(stack)
-    while len(frames) > 1 and _of_the_command_line(Path(frames[0].filename)):
+    while len(frames) > 1 and _is_command_line(Path(frames[0].filename)):
         del frames[0]
     return frames
 
 
-def _of_the_command_line(file: Path) -> bool:
+def _is_command_line(file: Path) -> bool:
     _, _, library = file.as_posix().rpartition("/site-packages/")
     return file == PLATFORM / "cli.py" or library.startswith(("typer/", "click/"))
 
 
-def _teams(file: str) -> bool:
+def _is_team_code(file: str) -> bool:
     path = Path(file).resolve()
     if path.is_relative_to(PLATFORM) or "site-packages" in path.parts:
         return False
     return path.is_relative_to(REPO) or path.is_relative_to(PACKAGE)
 
 
-def _about(error: BaseException) -> str:
+def _summary(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}"
     lines = f"{type(error).__name__}: {error}".rstrip(": ").splitlines()
-    return "\n".join([*lines[:SHOWN], *(["  …"] if len(lines) > SHOWN else [])])
+    return "\n".join([*lines[:MAX_LINES], *(["  …"] if len(lines) > MAX_LINES else [])])
 
 
 def _lines(error: BaseException, stack: traceback.StackSummary) -> list[str]:
-    frames = [frame for frame in stack if _teams(frame.filename)]
-    lines = [f"  {_place(frame)}, in {frame.name}\n    {frame.line}" for frame in frames[-SHOWN:]]
+    frames = [frame for frame in stack if _is_team_code(frame.filename)]
+    lines = [
+        f"  {_place(frame)}, in {frame.name}\n    {frame.line}" for frame in frames[-MAX_LINES:]
+    ]
     if isinstance(error, SyntaxError) and error.filename:
         lines.append(f"  {_short(error.filename)}:{error.lineno}\n    {(error.text or '').strip()}")
     if not lines and stack:
-        lines.append(f"  {_place(stack[-1])}, in {stack[-1].name}; no code of yours is in it")
+        lines.append(f"  {_place(stack[-1])}, in {stack[-1].name}; none of your code is involved")
     if isinstance(error, ModuleNotFoundError) and error.name:
-        lines += _missing(error.name.partition(".")[0], frames)
+        lines += _advice(error.name.partition(".")[0], frames)
     return lines
 
 
-def _missing(module: str, frames: list[traceback.FrameSummary]) -> list[str]:
+def _advice(module: str, frames: list[traceback.FrameSummary]) -> list[str]:
     if module == PACKAGE.name or find_spec(module):
         return []
     if not frames:
         return [f"  {module} is not installed: type make setup"]
-    of_model = Path(frames[-1].filename).name in OF_THE_MODEL
-    where = "dependencies" if of_model else "the dependency group pipeline"
-    return [f"  add the package that has {module} to {where} in pyproject.toml; then: make setup"]
+    in_model = Path(frames[-1].filename).name in MODEL_FILES
+    where = "dependencies" if in_model else "the dependency group pipeline"
+    return [
+        f"  add the package that provides {module} to {where} in pyproject.toml; then: make setup"
+    ]
 
 
 def _place(frame: traceback.FrameSummary) -> str:
@@ -93,11 +99,11 @@ def _short(file: str) -> str:
     return str(path.relative_to(REPO) if path.is_relative_to(REPO) else path)
 
 
-def _keep(text: str) -> str:
-    """Write the traceback beside the repo's other caches; return where."""
+def _save(text: str) -> str:
+    """Write the traceback next to the repo's other caches; return its path."""
     try:
-        KEPT.parent.mkdir(parents=True, exist_ok=True)
-        KEPT.write_text(text, encoding="utf-8", errors="backslashreplace")
+        SAVED.parent.mkdir(parents=True, exist_ok=True)
+        SAVED.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        return f"not kept ({error})"
-    return str(KEPT)
+        return f"not saved ({error})"
+    return str(SAVED)

@@ -1,12 +1,12 @@
-"""What features.derive makes of what a client sends: the same in training, batch and service.
+"""Columns that features.derive adds to requests, the same in training, batch and service.
 
-features.py may have a `derive(rows)`. It returns the rows of requests with further columns, such as
-rows.assign(…): inputs of the model, keys of Feast's, whatever follows from what a client sends and
-from `event_timestamp`, which in the service is now. A row's values depend on no other row. What
-features.py imports at its top, the service's image has to have.
+features.py may define `derive(rows)`. It returns the rows of requests with additional columns, for
+example rows.assign(…): model inputs, Feast keys, anything that follows from what a client sends and
+from `event_timestamp`, which is the current time in the service. A row's values must not depend on
+other rows. The service's image needs every library that features.py imports at module level.
 
-Without a `derive` nothing is done, and features.py is not even imported: it may need libraries
-that only the pipeline has.
+Without `derive`, requests stay as they are and features.py is not even imported, because it may
+need libraries that only the pipeline has.
 """
 
 import importlib
@@ -35,7 +35,7 @@ def hook() -> Hook | None:
     """Return the team's features.derive, or None.
 
     Raises:
-        Problem: features.py has one and needs a library that is not installed here.
+        Problem: features.py has one, but imports a library that is not installed here.
     """
     name = f"{str(__package__).rpartition('.')[0]}.features"
     if (module := sys.modules.get(name)) is None:
@@ -46,99 +46,104 @@ def hook() -> Hook | None:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             raise Problem(
-                f"features.py has a `derive`, and imports {error.name}, which the service's image"
-                " has not: import it in the functions that need it, or name it among the"
+                f"features.py has a `derive` and imports {error.name}, which is not in the"
+                " service's image: import it inside the functions that need it, or add it to the"
                 " dependencies in [project] of pyproject.toml"
             ) from None
     return getattr(module, "derive", None)
 
 
 def _binds(source: str, name: str) -> bool:
-    """Whether a module's text defines, imports or assigns a name."""
+    """True if a module's source defines, imports or assigns a name at module level."""
     symbols = {
-        symbol.get_name(): symbol for symbol in symtable.symtable(source, "", "exec").get_symbols()
+        entry.get_name(): entry for entry in symtable.symtable(source, "", "exec").get_symbols()
     }
-    found = symbols.get(name)
-    return found is not None and (found.is_assigned() or found.is_imported())
+    symbol = symbols.get(name)
+    return symbol is not None and (symbol.is_assigned() or symbol.is_imported())
 
 
 def apply(rows: pd.DataFrame, derive: Hook | None) -> pd.DataFrame:
-    """Return rows with what `derive` adds.
+    """Return the rows with the columns that `derive` adds.
 
     Raises:
-        Problem: it gives other rows than it got.
+        Problem: `derive` returns something other than the same rows with additional columns.
     """
     if derive is None:
         return rows
-    made = derive(rows)
+    derived = derive(rows)
     if not (
-        isinstance(made, pd.DataFrame) and made.index.equals(rows.index) and {*rows} <= {*made}
+        isinstance(derived, pd.DataFrame)
+        and derived.index.equals(rows.index)
+        and {*rows} <= {*derived}
     ):
         raise Problem(
-            "features.derive has to return the rows that it gets, with their index and columns, and"
-            " further columns: such as rows.assign(…)"
+            "features.derive must return the rows that it gets, with the same index and columns,"
+            " and may only add columns: use rows.assign(…)"
         )
-    return made
+    return derived
 
 
 @dataclass(frozen=True)
 class Derivation:
-    """What `derive` adds to requests."""
+    """The columns that `derive` adds to requests."""
 
     derive: Hook | None = None
     example: Row = field(default_factory=lambda: contract.example())
-    """A request: its names are those of all requests."""
+    """A request; every request has these names."""
     columns: tuple[str, ...] = field(init=False, default=())
-    """The columns that `derive` adds, which a client does not send."""
+    """Names of the added columns, which clients do not send."""
 
     def __post_init__(self) -> None:
-        """Try `derive` out on the example.
+        """Find the columns by calling `derive` with the example.
 
         Raises:
-            Problem: there is no example, or `derive` fails at it.
+            Problem: there is no example, or `derive` fails on it.
         """
         if self.derive is None:
             return
         if not self.example:
-            raise Problem("features.derive needs a request to try it out: add EXAMPLE to schema.py")
+            raise Problem("features.derive needs an example request: add EXAMPLE to schema.py")
         try:
-            made = apply(self._table([self.example], datetime.now(UTC)), self.derive)
+            derived = apply(self._table([self.example], datetime.now(UTC)), self.derive)
         except Problem:
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            raise Problem(f"features.derive fails at schema.EXAMPLE: {reason}") from error
-        added = tuple(name for name in made if name not in self.example and name != TIME)
+            raise Problem(f"features.derive fails on schema.EXAMPLE: {reason}") from error
+        added = tuple(name for name in derived if name not in self.example and name != TIME)
         object.__setattr__(self, "columns", added)
 
-    def of(self, rows: Sequence[Row], now: datetime) -> Sequence[Row]:
-        """Return requests with the derived columns; `now` is their `event_timestamp`."""
+    def apply(self, rows: Sequence[Row], now: datetime) -> Sequence[Row]:
+        """Return the requests with the derived columns; `now` becomes their `event_timestamp`."""
         if self.derive is None:
             return rows
-        made = apply(self._table(rows, now), self.derive)
-        added = {name: _plain(made[name]) for name in self.columns}
+        derived = apply(self._table(rows, now), self.derive)
+        added = {name: _plain(derived[name]) for name in self.columns}
         return [
             {**row, **dict(zip(added, values, strict=True))}
             for row, values in zip(rows, zip(*added.values(), strict=True), strict=True)
         ]
 
     def missing(self, served: Iterable[str], keys: Iterable[str]) -> list[str]:
-        """Return what a request needs, for neither Feast nor `derive` has it, and EXAMPLE lacks."""
+        """Return the names that a request must contain and EXAMPLE lacks.
+
+        These are the inputs and keys that neither Feast nor `derive` provides.
+        """
         if not self.example:
             return []
         needed = ({*contract.inputs()} - {*served}) | {*keys}
         return sorted(needed - {*self.columns} - {*self.example})
 
     def check(self, served: Iterable[str], keys: Iterable[str]) -> None:
-        """Check that EXAMPLE is a whole request.
+        """Check that EXAMPLE is a complete request.
 
         Raises:
-            Problem: it lacks an entry.
+            Problem: EXAMPLE lacks an entry.
         """
         if missing := self.missing(served, keys):
             raise Problem(
                 f"schema.py: EXAMPLE lacks {', '.join(missing)}, which neither Feast nor"
-                " features.derive gives: add what a client sends"
+                " features.derive provides: add what a client sends"
             )
 
     def _table(self, rows: Sequence[Row], now: datetime) -> pd.DataFrame:
@@ -159,7 +164,7 @@ def _plain(values: pd.Series) -> list[Any]:
 
 
 def array(values: list[Any], kind: Any) -> Any:
-    """Return a column's values as the model takes them."""
+    """Return a column's values as an array of the type that the model expects."""
     if isinstance(kind, np.dtype):
         return np.array(values, kind if kind.kind in "biuf" else object)
     if getattr(kind, "kind", "O") in "biufM":
@@ -168,5 +173,5 @@ def array(values: list[Any], kind: Any) -> Any:
 
 
 def dtype(column: Column) -> Any:
-    """Return the type that the schema gives a column."""
+    """Return the data type that the schema declares for a column, or None."""
     return getattr(column.dtype, "type", None)

@@ -1,4 +1,4 @@
-"""The one exception that reaches people as a line instead of a traceback."""
+"""The exception that is shown as one line instead of a traceback."""
 
 
 class Problem(Exception):

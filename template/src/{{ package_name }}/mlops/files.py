@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and their digests."""
+"""Atomic writing of files and folders, and digests of folders."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from .errors import Problem
 
 CACHE = Path(".cache/mlops")
-"""Of this checkout alone: git does not see it."""
+"""Belongs to this checkout; git ignores it."""
 DATA = Path("data")
 RAW = DATA / "raw"
 FEATURES = DATA / "features"
@@ -27,11 +27,11 @@ METRICS = REPORTS / "metrics.json"
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `target` that takes its place when the block ends well.
+    """Yield an empty folder next to `target` that replaces it if the block succeeds.
 
-    A file in `target` that nothing of ours wrote, and that the new folder has not, may be
-    somebody's: the old folder is kept then, and it is said where. (DVC has emptied a stage's folder
-    by then: see `outs`.)
+    A file in `target` that this function did not write, and that the new folder lacks, may be the
+    user's own: the old folder is then kept, and its new place is printed. (DVC empties a stage's
+    folder before the stage runs: see `outs`.)
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -47,14 +47,15 @@ def replacing(target: Path) -> Iterator[Path]:
         elif target.exists():
             shutil.rmtree(target)
         scratch.rename(target)
-        if not target.is_absolute():  # else it is no out, and a pod's own folder is read-only
+        # An absolute target is not an out, and the working directory of a pod is read-only.
+        if not target.is_absolute():
             write_json(_record(target), {str(file): _mark(file) for file in _files(target)})
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def unknown(folder: Path) -> list[Path]:
-    """Return the files of a folder other than those that `replacing` put there, as they were."""
+    """Return the files of a folder that `replacing` did not write or that changed since."""
     record = _record(folder)
     marks = read_json(record) if record.exists() else {}
     return [file for file in _files(folder) if marks.get(str(file)) != _mark(file)]
@@ -66,18 +67,18 @@ def _record(folder: Path) -> Path:
 
 
 def _mark(file: Path) -> list[int]:
-    found = file.stat()
-    return [found.st_size, found.st_mtime_ns]
+    status = file.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of a folder, without what Python compiled."""
-    every = sorted(folder.resolve().rglob("*"))
-    return [file for file in every if file.is_file() and file.parent.name != "__pycache__"]
+    """Return the files of a folder, except compiled Python."""
+    paths = sorted(folder.resolve().rglob("*"))
+    return [file for file in paths if file.is_file() and file.parent.name != "__pycache__"]
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` at once: a reader sees the old file or the new one."""
+    """Write a text atomically: a reader sees either the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
@@ -85,15 +86,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that is the same bytes for the same value: sorted, and numbers of 6 decimals.
+    """Write JSON with sorted keys and floats of six decimals: equal values give equal bytes.
 
-    Six decimals hide the last bits, in which sums differ from one processor to the next.
+    Six decimals hide the last bits, in which sums differ between processors.
     """
     write_text(path, json.dumps(_rounded(value), indent=2, sort_keys=True) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON that an earlier stage wrote."""
+    """Read JSON that an earlier stage wrote.
+
+    Raises:
+        Problem: there is no such file.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -101,9 +106,12 @@ def read_json(path: Path) -> Any:
 
 
 def digest(folder: Path) -> str:
-    """Give the SHA-256 of a folder's files, names and contents; the same on any machine.
+    """Return the SHA-256 of a folder's file names and contents; the same on every machine.
 
-    What Python compiled there is not of it.
+    Compiled Python does not count.
+
+    Raises:
+        Problem: there is no such folder.
     """
     if not folder.is_dir():
         raise Problem(f"no {folder}/: type `make pipeline`")
@@ -117,7 +125,7 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _rounded(value: Any) -> Any:
+def _rounded(value: object) -> object:
     if isinstance(value, float):
         return round(value, 6)
     if isinstance(value, dict):

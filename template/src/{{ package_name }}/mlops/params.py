@@ -1,14 +1,14 @@
-"""params.yaml: one section a module, checked by that module's own pydantic model.
+"""params.yaml: one section per module, validated by that module's pydantic model.
 
-It is read as DVC reads it (YAML 1.2): what a stage computes with is what dvc.lock records. PyYAML
-reads YAML 1.1, where `5e-2` is a text, `012` is ten and `on` is true.
+The file is read as DVC reads it (YAML 1.2), so that a stage computes with the values that dvc.lock
+records. PyYAML reads YAML 1.1, where `5e-2` is a string, `012` is ten and `on` is true.
 """
 
 import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -18,19 +18,23 @@ from ruamel.yaml.error import MarkedYAMLError
 from . import files
 from .errors import Problem
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+    from ruamel.yaml.nodes import MappingNode
+
 FILE = Path("params.yaml")
-# Sections that shape no model.
+# Sections that do not affect the model.
 AROUND = ("tune", "monitor", "sample")
 PROPERTIES = re.compile(r"^([&!]\S*\s+)+")
-"""The anchor and the tag before a value."""
+"""Anchors and tags before a value."""
 Section = TypeVar("Section", bound=BaseModel)
 
 
 def section(name: str, model: type[Section], optional: bool = False) -> Section:
-    """Give the section `name` of params.yaml as a `model`; an optional one has defaults.
+    """Return the section `name` of params.yaml as a `model`; an optional section has defaults.
 
     Raises:
-        Problem: the file or the section is not there, or a value is not what the model takes.
+        Problem: the file or the section is missing, or the model rejects a value.
     """
     values = _read().get(name)
     if values is None and optional:
@@ -44,15 +48,15 @@ def section(name: str, model: type[Section], optional: bool = False) -> Section:
 
 
 def recorded() -> dict[str, Any]:
-    """Return all that shaped the model, for its run and its card."""
+    """Return all sections that affect the model, for its run and its card."""
     return {name: values for name, values in _read().items() if name not in AROUND}
 
 
 def load(text: str) -> dict[str, Any]:
-    """Return the sections of a text of params.yaml.
+    """Return the sections of params.yaml, given as text.
 
     Raises:
-        Problem: DVC cannot read the text either, or it has no sections.
+        Problem: the text is not valid YAML, which DVC cannot read either, or it has no sections.
     """
     try:
         values = YAML(typ="safe").load(text) or {}
@@ -69,43 +73,45 @@ def load(text: str) -> dict[str, Any]:
 
 
 def dump(values: Mapping[str, Any]) -> str:
-    """Return YAML that YAML 1.1 and 1.2 read alike: an earlier commit may read 1.1."""
+    """Return YAML that means the same in versions 1.1 and 1.2: an older commit may read 1.1."""
     return yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def write(name: str, values: Mapping[str, Any]) -> None:
-    """Give parameters of the section `name` other values; every other byte of the file stays.
+    """Set parameters of the section `name`; every other byte of the file stays.
 
     Raises:
-        Problem: one has no value of its own there, but an alias, say.
+        Problem: a parameter has no value of its own there, but an alias, for example.
     """
     text = FILE.read_bytes().decode()
     section = dict(_nodes(YAML(typ="safe", pure=True).compose(text)))[name]
-    # An alias leads to a node elsewhere, which others share.
-    here = range(section.start_mark.index, section.end_mark.index)
-    found = [
+    # An alias points to a node outside this section, which other keys share.
+    extent = range(section.start_mark.index, section.end_mark.index)
+    edits = [
         (node, values[key])
         for key, node in _nodes(section)
-        if key in values and node.start_mark.index in here
+        if key in values and node.start_mark.index in extent
     ]
     after = text
-    for node, value in sorted(found, key=lambda pair: -pair[0].start_mark.index):
+    for node, value in sorted(edits, key=lambda pair: -pair[0].start_mark.index):
         style = node.style if isinstance(value, str) else None
         start, end = node.start_mark.index, node.end_mark.index
         start = end - len(PROPERTIES.sub("", text[start:end]))
         after = f"{after[:start]}{scalar(value, style)}{after[end:]}"
-    wanted = _read()
-    wanted[name] = {**wanted[name], **values}
+    expected = _read()
+    expected[name] = {**expected[name], **values}
     try:
-        same = repr(load(after)) == repr(wanted)  # a NaN equals no other
+        same = repr(load(after)) == repr(expected)  # by repr, because NaN is not equal to itself
     except Problem:
         same = False
     if not same:
-        raise Problem(f"{FILE}: {name}: cannot be edited in place; write there: {dict(values)}")
+        raise Problem(
+            f"{FILE}: {name}: cannot be edited in place; set these values yourself: {dict(values)}"
+        )
     files.write_text(FILE, after)
 
 
-def scalar(value: Any, style: str | None = None) -> str:
+def scalar(value: object, style: str | None = None) -> str:
     """Return a value as YAML, on one line; `style` is the quote to use."""
     dumped = yaml.dump(
         value, Dumper=_Dumper, default_style=style, width=math.inf, allow_unicode=True
@@ -114,7 +120,7 @@ def scalar(value: Any, style: str | None = None) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes a text that either version of YAML would take for something else."""
+    """Quotes a string that either version of YAML would read as another type."""
 
     def represent_str(self, text: str) -> yaml.ScalarNode:
         try:
@@ -128,12 +134,12 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, _Dumper.represent_str)
 
 
-def _nodes(mapping: Any) -> Iterator[tuple[str, Any]]:
+def _nodes(mapping: "MappingNode") -> Iterator[tuple[str, Any]]:
     return ((key.value, node) for key, node in mapping.value)
 
 
 def problem(name: str, error: ValidationError) -> Problem:
-    """Give the line that says which values of the section `name` are wrong."""
+    """Return a Problem that names the invalid values of the section `name`."""
     return Problem("; ".join(_line(name, each) for each in error.errors()))
 
 
@@ -143,14 +149,14 @@ def _read() -> dict[str, Any]:
     except FileNotFoundError:
         raise Problem(f"no {FILE} in {Path.cwd()}: go to the folder of the repo") from None
     except UnicodeDecodeError:
-        raise Problem(f"{FILE} is not UTF-8: save it so, as DVC reads it") from None
+        raise Problem(f"{FILE} is not UTF-8, as DVC requires: save it as UTF-8") from None
 
 
-def _line(name: str, error: Any) -> str:
+def _line(name: str, error: "ErrorDetails") -> str:
     parts = (str(each) for each in error["loc"])
     where = ".".join([name, *(each if each.isprintable() else repr(each) for each in parts)])
-    given = "" if error["type"] == "missing" else f" (it is {error['input']!r})"
-    return f"{FILE}: {where}: {error['msg']}{given}"
+    value = "" if error["type"] == "missing" else f" (it is {error['input']!r})"
+    return f"{FILE}: {where}: {error['msg']}{value}"
 
 
 def _example(name: str, model: type[BaseModel]) -> str:

@@ -1,4 +1,4 @@
-"""The repo's settings: [project] and [tool.mlops] of pyproject.toml; the environment wins."""
+"""Settings of the repo: pyproject.toml's [project] and [tool.mlops]; variables take precedence."""
 
 import os
 import re
@@ -13,20 +13,20 @@ from .errors import Problem
 
 
 class Pipeline(BaseModel):
-    """One pipeline: its DVC file and when the engine starts it (a cron line in UTC)."""
+    """A pipeline: its DVC file, and the cron expression, in UTC, at which the engine starts it."""
 
     model_config = ConfigDict(extra="forbid")
 
     file: str
     schedule: str = ""
-    """`schedule.py` reads it."""
+    """Parsed by `schedule.py`."""
 
 
 Label = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
 
 
 class Settings(BaseModel):
-    """What the platform's modules know of the repo."""
+    """Settings that the platform's modules use."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,12 +37,12 @@ class Settings(BaseModel):
     package: str
     tracking_uri: str = Field(alias="tracking-uri")
     predictions: str = "data/predictions"
-    """Where the batch publishes: a folder or a URL that Delta knows."""
+    """Where batch inference publishes: a folder, or a URL that Delta supports."""
     pipelines: dict[Label, Pipeline]
     environments: list[Label] = Field(default=["staging", "prod"], min_length=1)
-    """Those in deploy/envs/, as a release goes through them; the first takes from the registry."""
+    """Those in deploy/envs/, in the order of promotion; the first gets models from the registry."""
     environment: str = ""
-    """The one that this process is part of ($MLOPS_ENVIRONMENT); empty on a laptop."""
+    """The environment of this process ($MLOPS_ENVIRONMENT); empty on a laptop."""
 
 
 def read(root: Path) -> Settings:
@@ -63,7 +63,7 @@ def read(root: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise Problem(f"{file.name} is not TOML: {error}") from None
     except KeyError as error:
-        raise Problem(f"{file.name} has no table or key {error}: bring it back from git") from None
+        raise Problem(f"{file.name} has no table or key {error}: restore it from git") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -81,12 +81,16 @@ def read(root: Path) -> Settings:
 
 
 def _environment() -> str:
-    """Return $MLOPS_ENVIRONMENT, which is part of the names of folders, runs and metrics."""
+    """Return $MLOPS_ENVIRONMENT, which becomes part of names of folders, runs and metrics.
+
+    Raises:
+        Problem: it is not a valid name.
+    """
     name = os.environ.get("MLOPS_ENVIRONMENT", "")
     if name and not re.fullmatch(r"[a-z0-9]([a-z0-9-]{,61}[a-z0-9])?", name):
         raise Problem(
-            f"MLOPS_ENVIRONMENT is {name!r}: type a name of lowercase letters, digits and dashes, "
-            "such as staging"
+            f"MLOPS_ENVIRONMENT is {name!r}: type a name of lowercase letters, digits and dashes,"
+            " such as staging"
         )
     return name
 
@@ -100,5 +104,5 @@ def _absolute(uri: str, root: Path) -> str:
 
 @cache
 def settings() -> Settings:
-    """The settings of the repo that the command was started in."""
+    """Return the settings of the repo in the current folder, read once."""
     return read(Path.cwd())

@@ -1,7 +1,7 @@
-"""Tables at the platform's borders: taken from the team's code, checked, written and read.
+"""Tables at the platform's boundaries: accepted from the team's code, checked, written and read.
 
-Times are in UTC, to the microsecond, which is the finest that Feast's join and Delta hold. A time
-without a zone is a time in UTC.
+Times are in UTC with microseconds, the highest precision of Feast's join and of Delta. A time
+without a time zone is taken as UTC.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,14 +21,14 @@ SHOWN = 10
 TIME = "event_timestamp"
 UTC: Any = "datetime64[us, UTC]"
 UNHOLDABLE = (pa.ArrowException, TypeError, ValueError, OverflowError)
-"""What Arrow and pandas raise for values that no column of a table holds."""
+"""Raised by Arrow and pandas for values that a column cannot hold."""
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table, without its index; the same rows give the same bytes.
+    """Write a table without its index; equal rows give equal bytes.
 
     Raises:
-        Problem: parquet cannot hold a column.
+        Problem: Parquet cannot hold a column.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -38,7 +38,11 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read a table that an earlier stage wrote."""
+    """Read a table that an earlier stage wrote.
+
+    Raises:
+        Problem: there is no such file.
+    """
     try:
         return pd.read_parquet(path)
     except FileNotFoundError:
@@ -46,27 +50,28 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def stored(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the table as `read` would after `write`, so that all stages see the same types.
+    """Return the table as `write` and `read` would, so that all stages see the same types.
 
     Raises:
         Problem: Arrow cannot hold a column, or not give it back.
     """
     kinds = {str(column): kind for column, kind in table.dtypes.items()}
     seconds = [column for column, kind in kinds.items() if getattr(kind, "unit", "") == "s"]
-    finer = {column: table[column].dt.as_unit("ms") for column in seconds}  # as parquet has them
+    # Parquet has no type for seconds.
+    finer = {column: table[column].dt.as_unit("ms") for column in seconds}
     try:
         arrow = pa.Table.from_pandas(table.assign(**finer), preserve_index=False)
     except UNHOLDABLE as error:
         raise Problem(f"{name}: {reason(error)}") from None
     try:
-        found: pd.DataFrame = arrow.to_pandas()
+        restored: pd.DataFrame = arrow.to_pandas()
     except UNHOLDABLE:  # such as a category of intervals, which Arrow writes and cannot read
         column = next(each for each in arrow.column_names if not _readable(arrow.select([each])))
         raise Problem(
-            f"{name}: {column}: its values cannot be read back once they are written: make them"
-            " texts, by .astype(str)"
+            f"{name}: {column}: its values cannot be read back once they are written: convert them"
+            " to text, with .astype(str)"
         ) from None
-    return found
+    return restored
 
 
 def _readable(table: pa.Table) -> bool:
@@ -78,82 +83,80 @@ def _readable(table: pa.Table) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Return an error of Arrow or pandas as one line, the column before what is wrong with it."""
+    """Return an error of Arrow or pandas as one line that begins with the column."""
     return ": ".join(" ".join(str(part).split()) for part in reversed(error.args))
 
 
-def taken(table: Any, source: str, *, timed: bool = False) -> pd.DataFrame:
-    """Return a table that the team's code made in the form that the platform works with.
-
-    Its rows are numbered from 0, whatever its index was.
+def taken(table: object, source: str, *, timed: bool = False) -> pd.DataFrame:
+    """Return a table from the team's code in the platform's form: rows numbered from 0, UTC times.
 
     Args:
-        table: what the code returned.
-        source: the code's name, for messages.
-        timed: whether its rows have an `event_timestamp`, which is brought to UTC.
+        table: the return value of the team's code.
+        source: the name of that code, for messages.
+        timed: True if the rows must have an `event_timestamp`, which is converted to UTC.
 
     Raises:
-        Problem: it is no DataFrame, its columns have no proper names, or the times are none.
+        Problem: it is not a DataFrame, a column name is invalid, or there are no valid times.
     """
-    found = framed(table, source).reset_index(drop=True)
+    rows = framed(table, source).reset_index(drop=True)
     if not timed:
-        return found
-    if TIME not in found:
+        return rows
+    if TIME not in rows:
         raise Problem(f"{source}: there is no column {TIME}: add it")
     try:
-        return found.assign(**{TIME: utc(found[TIME])})
+        return rows.assign(**{TIME: utc(rows[TIME])})
     except UNHOLDABLE as error:
         raise Problem(f"{source}: {TIME}: {reason(error)}: return datetimes") from None
 
 
-def framed(table: Any, source: str) -> pd.DataFrame:
-    """Return the table if it is one, each column with a text of its own as its name.
+def framed(table: object, source: str) -> pd.DataFrame:
+    """Return the table if it is a DataFrame whose column names are unique, nonblank strings.
 
     Raises:
-        Problem: it is no DataFrame, or the first name that is wrong.
+        Problem: it is not; names the first invalid column.
     """
     if not isinstance(table, pd.DataFrame):
-        raise Problem(f"{source}: a {type(table).__name__} and no DataFrame")
+        raise Problem(f"{source}: a {type(table).__name__}, not a DataFrame: return a DataFrame")
     check_names(table, source)
     return table
 
 
 def check_names(names: Iterable[Any], source: str, *, ignore_case: bool = False) -> None:
-    """Check that each name is a text, and there once.
+    """Check that each name is a nonblank string and occurs once.
 
     Raises:
-        Problem: the first that is not.
+        Problem: names the first that is not valid.
     """
-    seen: dict[str, str] = {}
+    by_key: dict[str, str] = {}
     for name in names:
         if not isinstance(name, str) or not name.strip():
-            raise Problem(f"{source}: a column is named {name!r}: give it a text for a name")
+            raise Problem(f"{source}: a column is named {name!r}: use a nonblank string")
         key = name.lower() if ignore_case else name
-        if key in seen:
-            alike = "" if seen[key] == name else ", which differ by case alone"
-            raise Problem(f"{source}: two columns are named {seen[key]} and {name}{alike}")
-        seen[key] = name
+        if key in by_key:
+            alike = "" if by_key[key] == name else ", which differ only in case"
+            raise Problem(f"{source}: two columns are named {by_key[key]} and {name}{alike}")
+        by_key[key] = name
 
 
 def apart(names: Iterable[Any], taken: Iterable[Any], prefix: str) -> dict[str, str]:
-    """Return new names of columns that stand beside others, without regard to case.
+    """Map column names to new ones that do not collide with `taken`, ignoring case.
 
-    A name that is `taken` gets the prefix, as often as it needs it; all others stay.
+    A name that is taken gets the prefix, repeatedly if necessary; all others stay.
     """
     names = list(names)
     used, own = {name.lower() for name in taken}, {name.lower() for name in names}
-    found = {}
+    renamed = {}
     for name in names:
         new = name
         while new.lower() in used or (new != name and new.lower() in own):
             new = prefix + new
-        found[name] = new
+        renamed[name] = new
         used.add(new.lower())
-    return found
+    return renamed
 
 
 def utc(times: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return datetimes, dates or ISO 8601 texts as UTC, to the microsecond.
+    """Return datetimes, dates or ISO 8601 strings as UTC with microseconds.
 
     Raises:
         ValueError, TypeError: a value is none of these.
@@ -163,27 +166,27 @@ def utc(times: "pd.Series[Any]") -> "pd.Series[Any]":
     if not isinstance(times.dtype, pd.DatetimeTZDtype):
         kinds = {type(value) for value in times.dropna()}
         if odd := [
-            one.__name__ for one in kinds if not issubclass(one, str | date | np.datetime64)
+            kind.__name__ for kind in kinds if not issubclass(kind, str | date | np.datetime64)
         ]:
             raise TypeError(f"values of type {odd[0]}")
-        if any(issubclass(one, str) for one in kinds):
+        if any(issubclass(kind, str) for kind in kinds):
             times = pd.to_datetime(times, utc=True, format="ISO8601")
-    found: pd.Series[Any] = times.astype(UTC)
-    return found
+    converted: pd.Series[Any] = times.astype(UTC)
+    return converted
 
 
 def check(table: pd.DataFrame, schema: type[DataFrameModel], name: str) -> pd.DataFrame:
-    """Return the table with the schema's types, its rows numbered from 0.
+    """Validate a table; return it with the schema's types and its rows numbered from 0.
 
-    A number or a time is brought to the schema's type where it stays the same number or time.
+    Numbers and times are converted to the schema's type if that does not change them.
 
     Raises:
-        Problem: which rules which rows break, the first ten of them whole.
+        Problem: rows break the schema; lists the broken rules and the first ten of the rows.
     """
-    wanted, rows = schema.to_schema(), framed(table, name)
-    if wanted.index is None:
+    expected, rows = schema.to_schema(), framed(table, name)
+    if expected.index is None:
         rows = rows.reset_index(drop=True)
-    rows, lost = _brought(rows, wanted.columns)
+    rows, lost = _converted(rows, expected.columns)
     if lost:
         raise Problem("\n".join([_title(schema, name), *lost]))
     try:
@@ -192,31 +195,33 @@ def check(table: pd.DataFrame, schema: type[DataFrameModel], name: str) -> pd.Da
         raise Problem(_explain(rows, error.failure_cases, schema, name)) from None
 
 
-def _brought(table: pd.DataFrame, columns: Mapping[str, Any]) -> tuple[pd.DataFrame, list[str]]:
-    """The table, its numbers and times of the schema's types; and what that would change.
+def _converted(table: pd.DataFrame, columns: Mapping[str, Any]) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table with the schema's types, and a line for each column that would lose values.
 
-    Pandera would make 10 of 10.75 where the schema has it coerce, and refuse a unit of time.
+    Pandera would truncate 10.75 to 10 if the schema coerces, and refuse another unit of time.
     """
-    brought, lost = {}, []
+    converted, lost = {}, []
     for name, column in columns.items():
         declared = getattr(column.dtype, "type", None)
         if name not in table or declared is None or table[name].dtype == declared:
             continue
         values, kind = table[name], getattr(declared, "kind", "O")
         if kind == "M" and not getattr(column.dtype, "time_zone_agnostic", False):
-            brought[name] = _times(values, declared)
+            converted[name] = _times(values, declared)
         elif kind in "biuf" and _numbers(values):
             try:
-                found = values.astype(declared)
+                cast = values.astype(declared)
             except UNHOLDABLE:
-                continue  # pandera says which
-            changed = (found != values) & found.notna() & values.notna()
+                continue  # pandera reports it
+            changed = (cast != values) & cast.notna() & values.notna()
             if not changed.any():
-                brought[name] = found
-            elif kind != "f":  # a fraction is rounded where the schema has a shorter one
+                converted[name] = cast
+            elif kind != "f":  # pandera may round floats to a shorter type
                 example = values[changed].iloc[0]
-                lost.append(f"  {name}: {changed.sum()} values are no {declared}, as {example!r}")
-    return table.assign(**brought), lost
+                lost.append(
+                    f"  {name}: {changed.sum()} values do not fit {declared}, such as {example!r}"
+                )
+    return table.assign(**converted), lost
 
 
 def _numbers(values: "pd.Series[Any]") -> bool:
@@ -226,16 +231,16 @@ def _numbers(values: "pd.Series[Any]") -> bool:
 
 
 def _times(values: "pd.Series[Any]", declared: Any) -> "pd.Series[Any]":
-    """The times in the schema's unit and zone; as they are where that would change them."""
+    """Return the times in the schema's unit and zone, unchanged if that would alter them."""
     zone = getattr(declared, "tz", None)
     if zone and str(zone) != "UTC" and values.dtype.kind == "M" and values.dt.tz is None:
-        return values  # they may be times of that zone: whether they are, `coerce` says
+        return values  # may be local times of that zone; left to the schema's `coerce`
     try:
         exact = utc(values)
-        found = exact.dt.tz_convert(zone).astype(declared)
+        converted = exact.dt.tz_convert(zone).astype(declared)
     except UNHOLDABLE:
         return values
-    return found if utc(found).equals(exact) else values
+    return converted if utc(converted).equals(exact) else values
 
 
 def _title(schema: type[DataFrameModel], name: str) -> str:
@@ -243,14 +248,14 @@ def _title(schema: type[DataFrameModel], name: str) -> str:
 
 
 def finite(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return the column with its infinite values as missing ones."""
+    """Return the column with infinite values replaced by missing ones."""
     if not pd.api.types.is_float_dtype(column):
         return column
     return column.mask(np.isinf(column.to_numpy(float, na_value=np.nan)))
 
 
 def texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return each value as text; pandas' own way refuses bytes that are no UTF-8."""
+    """Return each value as a string; pandas' own conversion rejects bytes that are not UTF-8."""
     return pd.Series([str(value) for value in column], column.index, dtype=object)
 
 
@@ -275,11 +280,11 @@ def _explain(
     return "\n".join([_title(schema, name), *lines])
 
 
-def _broken(column: Any, check: str, rows: int, example: Any, row: Any) -> str:
+def _broken(column: object, check: str, rows: int, example: object, row: Any) -> str:
     if check == "column_in_dataframe":
         return f"{example}: there is no such column"
     if check == "column_in_schema":
         return f"{example}: the schema has no such column"
     if check.startswith("dtype(") and pd.isna(row):
-        return f"{column}: the type is {example}, and should be {check[7:-2]}"
-    return f"{column or 'table'}: {check} broken {rows} times, as by {example!r}"
+        return f"{column}: the type is {example} but should be {check[7:-2]}"
+    return f"{column or 'table'}: {check} fails {rows} times, such as for {example!r}"

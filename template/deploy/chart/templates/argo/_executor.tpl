@@ -1,24 +1,22 @@
-{{/*
-Argo's own two containers: what the restricted standard and a quota ask of them, and the token that
-they alone get, of an hour. The stage's container has none.
-*/}}
-{{- define "argo.podSpecPatch" -}}
+{{/* Without arguments: a patch for Argo's own two containers, which alone get the pod's token. */}}
+{{- define "mlops.argo.podSpecPatch" -}}
 initContainers:
   - name: init
-    {{- include "argo.executor" . | nindent 4 }}
+    {{- include "mlops.argo.executor" . | nindent 4 }}
 containers:
   - name: wait
-    {{- include "argo.executor" . | nindent 4 }}
+    {{- include "mlops.argo.executor" . | nindent 4 }}
 volumes:
-  - {{- include "apiToken" . | nindent 4 }}
+  - {{- include "mlops.apiToken" . | nindent 4 }}
 {{- end }}
 
-{{- define "argo.executor" -}}
+{{/* Without arguments: settings of such a container: restricted, with resources for quotas. */}}
+{{- define "mlops.argo.executor" -}}
 securityContext:
-  {{- include "restricted" . | nindent 2 }}
+  {{- include "mlops.restricted" . | nindent 2 }}
 resources:
   requests: {cpu: 10m, memory: 64Mi}
   limits: {cpu: "1", memory: 256Mi}
 volumeMounts:
-  - {{- include "apiTokenMount" . | nindent 4 }}
+  - {{- include "mlops.apiTokenMount" . | nindent 4 }}
 {{- end }}

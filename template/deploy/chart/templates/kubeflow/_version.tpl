@@ -1,19 +1,16 @@
 {{/*
-What Kubeflow's compiler makes of a pipeline, of (list ROOT NAME PIPELINE): pipeline.py says the same
-in Python, and its tests compare the two.
+From root, name and pipeline: the pipeline as compiled by Kubeflow. pipeline.py does the same in
+Python, and its tests compare the two. A version's name is a hash of this text, # comments included.
 */}}
-{{- define "kubeflow.spec" -}}
-{{- $root := first . }}
-{{- $name := index . 1 }}
-{{- $stages := (last .).stages }}
-{{- $image := include "pipeline.image" $root }}
+{{- define "mlops.kubeflow.spec" -}}
+{{- $image := include "mlops.pipeline.image" .root }}
 pipelineSpec:
   schemaVersion: 2.1.0
   sdkVersion: kfp-2.17.3
   pipelineInfo:
-    name: {{ $root.Chart.Name }}-{{ $name }}
+    name: {{ .root.Chart.Name }}-{{ .name }}
   components:
-    {{- range $stages }}
+    {{- range .pipeline.stages }}
     comp-{{ .id }}:
       executorLabel: exec-{{ .id }}
       inputDefinitions:
@@ -23,7 +20,7 @@ pipelineSpec:
     {{- end }}
   deploymentSpec:
     executors:
-      {{- range $stages }}
+      {{- range .pipeline.stages }}
       exec-{{ .id }}:
         container:
           image: {{ $image }}
@@ -34,7 +31,7 @@ pipelineSpec:
             - name: OMP_NUM_THREADS
               {{- $milli := .resources.cpu | trimSuffix "m" | float64 }}
               value: {{ ternary (divf $milli 1000) $milli (hasSuffix "m" .resources.cpu) | ceil | int | quote }}
-            {{- range $key, $value := include "pipeline.env" $root | fromJson }}
+            {{- range $key, $value := include "mlops.pipeline.env" $.root | fromJson }}
             - name: {{ $key }}
               value: {{ $value | quote }}
             {{- end }}
@@ -58,7 +55,7 @@ pipelineSpec:
         date: {defaultValue: "", isOptional: true, parameterType: STRING}
     dag:
       tasks:
-        {{- range $stages }}
+        {{- range .pipeline.stages }}
         {{ .id }}:
           taskInfo: {name: {{ .id }}}
           componentRef: {name: comp-{{ .id }}}
@@ -85,28 +82,28 @@ platformSpec:
     kubernetes:
       deploymentSpec:
         executors:
-          {{- range $stages }}
+          {{- range .pipeline.stages }}
           exec-{{ .id }}:
             activeDeadlineSeconds: {{ int .timeout | quote }}
-            imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+            imagePullPolicy: {{ $.root.Values.image.pullPolicy }}
             podMetadata:
-              {{- include "podMetadata" (list $root "pipeline" (dict)) | nindent 14 }}
-            {{- with $root.Values.nodeSelector }}
+              {{- include "mlops.podMetadata" (dict "root" $.root "component" "pipeline") | nindent 14 }}
+            {{- with $.root.Values.nodeSelector }}
             nodeSelector:
               labels:
                 {{- toYaml . | nindent 16 }}
             {{- end }}
-            {{- with $root.Values.tolerations }}
+            {{- with $.root.Values.tolerations }}
             tolerations:
               {{- toYaml . | nindent 14 }}
             {{- end }}
-            {{- with $root.Values.imagePullSecrets }}
+            {{- with $.root.Values.imagePullSecrets }}
             imagePullSecret:
               {{- range . }}
               - {secretName: {{ . }}, secretNameParameter: {runtimeValue: {constant: {{ . }}}}}
               {{- end }}
             {{- end }}
-            {{- with $root.Values.engine.secretKeys }}
+            {{- with $.root.Values.engine.secretKeys }}
             secretAsEnv:
               {{- range $secret, $keys := . }}
               {{- range $keys }}
@@ -120,7 +117,7 @@ platformSpec:
           {{- end }}
 {{- end }}
 
-{{/* A version's name: Kubeflow lets nobody change one, so another content has another name. */}}
-{{- define "kubeflow.version" -}}
-{{- printf "%s-%s-%s" (first .).Release.Name (index . 1) (include "kubeflow.spec" . | sha256sum | trunc 10) }}
+{{/* From root, name and pipeline: a version's name, new for new content: versions are immutable. */}}
+{{- define "mlops.kubeflow.version" -}}
+{{- printf "%s-%s-%s" .root.Release.Name .name (include "mlops.kubeflow.spec" . | sha256sum | trunc 10) }}
 {{- end }}

@@ -1,10 +1,7 @@
-{{/*
-The kinds of pods that serve: stable, and canary and shadow where they have a model. None as long as
-there is no image or no model.
-*/}}
-{{- define "serving.tracks" -}}
+{{/* From the root: the tracks of the service, stable, canary and shadow, as a list; maybe none. */}}
+{{- define "mlops.serving.tracks" -}}
 {{- $serving := .Values.serving }}
-{{- $image := include "image" (list $serving.image "serving.image") }}
+{{- $image := include "mlops.image" (dict "image" $serving.image "name" "serving.image") }}
 {{- if and $image $serving.model.version }}
 - name: serve
   track: stable
@@ -17,44 +14,43 @@ there is no image or no model.
 {{- with index $serving $track }}
 {{- if .model.version }}
 {{- if not $serving.route.parentRefs }}
-{{- fail (printf "serving.%s has a model and no requests: say in serving.route.parentRefs which Gateway splits them" $track) }}
+{{- fail (printf "serving.%s has a model but gets no requests: set serving.route.parentRefs to the Gateway that splits them" $track) }}
 {{- end }}
 - name: {{ $track }}
   track: {{ $track }}
-  image: {{ include "image" (list .image (printf "serving.%s.image" $track)) | default $image }}
+  image: {{ include "mlops.image" (dict "image" .image "name" (printf "serving.%s.image" $track)) | default $image }}
   model: {{ toJson .model }}
   challenger: {version: ""}
   replicas: {{ .replicas | int }}
   scaled: false
 {{- else if .weight }}
-{{- fail (printf "serving.%s.weight is %v, and serving.%s.model.version is empty: say which version" $track .weight $track) }}
+{{- fail (printf "serving.%s.weight is %v, but serving.%s.model.version is empty: set the version" $track .weight $track) }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* Of (list ROOT TRACK): by what Services and policies find its pods. */}}
-{{- define "serving.selector" -}}
-{{ include "selectorLabels" (first .) }}
+{{/* From root and track, a name: labels by which Services and policies select the track's pods. */}}
+{{- define "mlops.serving.selector" -}}
+{{ include "mlops.selectorLabels" .root }}
 app.kubernetes.io/component: serve
-mlops/track: {{ last . }}
+mlops/track: {{ .track }}
 {{- end }}
 
-{{/* Of (list ROOT TRACK MODEL FOLDER): fetches a model and checks its digest. */}}
-{{- define "serving.fetch" -}}
-{{- $root := first . }}
-{{- $model := index . 2 }}
-- name: fetch-{{ last . }}
-  image: {{ (index . 1).image }}
-  imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-  command: [mlops, production, --to, /model/{{ last . }}]
-  {{- include "env" (list $root $root.Values.serving (include "model" $model | fromYaml)) | nindent 2 }}
-  {{- include "envFrom" (concat $root.Values.envFrom $root.Values.serving.envFrom) | nindent 2 }}
+{{/* From root, image, model and folder: a container that fetches and verifies a model. */}}
+{{- define "mlops.serving.fetch" -}}
+{{- $ours := include "mlops.model" .model | fromYaml }}
+- name: fetch-{{ .folder }}
+  image: {{ .image }}
+  imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+  command: [mlops, production, --to, /model/{{ .folder }}]
+  {{- include "mlops.env" (dict "root" .root "env" .root.Values.serving.env "ours" $ours) | nindent 2 }}
+  {{- include "mlops.envFrom" (concat .root.Values.envFrom .root.Values.serving.envFrom) | nindent 2 }}
   resources:
-    {{- toYaml $root.Values.serving.resources | nindent 4 }}
+    {{- toYaml .root.Values.serving.resources | nindent 4 }}
   securityContext:
-    {{- include "restricted" $root | nindent 4 }}
+    {{- include "mlops.restricted" .root | nindent 4 }}
   volumeMounts:
     - {name: tmp, mountPath: /tmp}
     - {name: model, mountPath: /model}

@@ -1,1 +1,1 @@
-"""The dashboard: what a model has become, why it says what it says, and what was published."""
+"""The dashboard: model versions, explanations of predictions, and published batches."""

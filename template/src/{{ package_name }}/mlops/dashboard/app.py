@@ -1,4 +1,4 @@
-"""What Streamlit runs, by its path: so it has to find the package that it lies in."""
+"""Entry point for Streamlit, which runs it by path, so it has to find its own package."""
 
 from importlib import import_module
 from pathlib import Path

@@ -1,6 +1,7 @@
-"""A widget for each of the model's inputs, by the schema that it was registered with."""
+"""Widgets for the model's inputs, from the schema that it was registered with."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -13,60 +14,59 @@ from .text import plain
 
 ACROSS = 2
 WORDS = 200
-"""Text with more values than this is written and not chosen."""
+"""A text input with more distinct values gets a text area instead of a select box."""
 
 
 def edit(row: pd.Series, rows: pd.DataFrame, key: str) -> dict[str, Any]:
-    """Draw the widgets, filled with `row`; give what they say.
+    """Draw the widgets, filled with `row`, and return their values.
 
     Args:
         row: the inputs before the edit.
-        rows: those that it was chosen from; they tell which words there are.
-        key: another row's widgets have another.
+        rows: all rows of the source, from which types and options are derived.
+        key: prefix of the widgets' keys, unique per row.
     """
     columns = model.inputs().to_schema().columns
     areas, edited = st.columns(ACROSS), {}
     for number, (name, column) in enumerate(columns.items()):
         with areas[number % ACROSS]:
-            given = None if pd.isna(row[name]) else row[name]
-            edited[name] = _widget(column, given, rows[name], f"{key}/{name}")
+            value = None if pd.isna(row[name]) else row[name]
+            edited[name] = _widget(column, value, rows[name], f"{key}/{name}")
     return edited
 
 
-def _widget(column: Column, given: Any, seen: pd.Series, key: str) -> Any:
+def _widget(column: Column, value: Any, values: pd.Series, key: str) -> object:
     label, help_ = plain(column.name), column.description
     if allowed := _rule(column, "isin", "allowed_values"):
         options = [*allowed, *([None] if column.nullable else [])]
-        return st.selectbox(label, options, options.index(given), key=key, help=help_)
-    if pd.api.types.is_bool_dtype(seen):
-        return st.toggle(label, bool(given), key=key, help=help_)
-    if pd.api.types.is_numeric_dtype(seen):
-        return _number(column, given, seen, key)
-    known = _words(seen)
-    if len(known) <= WORDS:
-        place = known.index(given) if given in known else None
-        return st.selectbox(label, known, place, key=key, help=help_, accept_new_options=True)
-    return st.text_area(label, given, key=key, help=help_, height=68)
+        return st.selectbox(label, options, options.index(value), key=key, help=help_)
+    if pd.api.types.is_bool_dtype(values):
+        return st.toggle(label, bool(value), key=key, help=help_)
+    if pd.api.types.is_numeric_dtype(values):
+        return _number(column, value, values, key)
+    words = _words(values)
+    if len(words) <= WORDS:
+        index = words.index(value) if value in words else None
+        return st.selectbox(label, words, index, key=key, help=help_, accept_new_options=True)
+    return st.text_area(label, value, key=key, help=help_, height=68)
 
 
-def _number(column: Column, given: Any, seen: pd.Series, key: str) -> Any:
-    whole = pd.api.types.is_integer_dtype(seen)
+def _number(column: Column, value: float | None, values: pd.Series, key: str) -> float | None:
+    whole = pd.api.types.is_integer_dtype(values)
     kind = int if whole else float
     least = _rule(column, "greater_than_or_equal_to", "min_value")
     most = _rule(column, "less_than_or_equal_to", "max_value")
-    value = None if given is None or not math.isfinite(given) else kind(given)
-    if (
-        column.nullable
-    ):  # a number that a widget begins with cannot be cleared; one of the state can
-        st.session_state.setdefault(key, value)
-        value = None
-    draw: Any = st.number_input  # its types tell whole numbers from others
+    initial = None if value is None or not math.isfinite(value) else kind(value)
+    # A widget's own initial value cannot be cleared, one in the session's state can.
+    if column.nullable:
+        st.session_state.setdefault(key, initial)
+        initial = None
+    draw: Callable[..., float | None] = st.number_input  # its overloads distinguish int from float
     return draw(
         plain(column.name),
-        value=value,
+        value=initial,
         min_value=None if least is None else kind(least),
         max_value=None if most is None else kind(most),
-        step=1 if whole else _step(seen),
+        step=1 if whole else _step(values),
         format="%d" if whole else "%.6g",
         placeholder="missing" if column.nullable else "a number",
         key=key,
@@ -75,16 +75,16 @@ def _number(column: Column, given: Any, seen: pd.Series, key: str) -> Any:
 
 
 def _rule(column: Column, check: str, argument: str) -> Any:
-    """What a check of pandera's was given; nothing where the column has no such check."""
-    found = [item.statistics[argument] for item in column.checks if item.name == check]
-    return found[0] if found else None
+    """Return the argument of one of the column's pandera checks, or None."""
+    arguments = [item.statistics[argument] for item in column.checks if item.name == check]
+    return arguments[0] if arguments else None
 
 
-def _step(seen: pd.Series) -> float:
-    """A power of ten, about a tenth of what the values spread over."""
-    spread = tables.finite(seen).std()
+def _step(values: pd.Series) -> float:
+    """Return the standard deviation of the values, rounded down to a power of ten."""
+    spread = tables.finite(values).std()
     return float(f"1e{f'{spread:e}'.split('e')[1]}") if 0 < spread < math.inf else 1.0
 
 
-def _words(seen: pd.Series) -> list[str]:
-    return sorted(map(str, seen.dropna().unique()))
+def _words(values: pd.Series) -> list[str]:
+    return sorted(map(str, values.dropna().unique()))

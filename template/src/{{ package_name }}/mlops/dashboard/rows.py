@@ -1,4 +1,4 @@
-"""Rows to explain: those that lie here, and those that the model in production was judged on."""
+"""Rows to explain: local files, and the reference of the model in production."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from .. import files, predict, reference, tables
+from .. import files, tables
 from ..errors import Problem
+from ..registry import predict, reference
 from . import model
 
 SOURCES = {
@@ -18,30 +19,30 @@ SOURCES = {
 
 
 def sources() -> list[str]:
-    """The names of what there is.
+    """Return the names of the sources that have files.
 
     Raises:
-        Problem: there is nothing.
+        Problem: no source has any.
     """
-    if found := [name for name in SOURCES if _paths(name)]:
-        return found
+    if names := [name for name in SOURCES if _paths(name)]:
+        return names
     raise Problem("there are no rows to explain: type `make pipeline`")
 
 
 def read(source: str) -> pd.DataFrame:
-    """Give the model's inputs: the first rows of each file, as many as its writer put in a group.
+    """Return the model's inputs from the first row group of each file.
 
-    The same object comes back while files and version stay as they are: do not write to it.
+    The result is cached while files and version stay the same: do not modify it.
     """
     paths = _paths(source)
     return _read(paths, max(path.stat().st_mtime for path in paths), model.version())
 
 
 def typed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Give the model's inputs alone, held against the schema that it was registered with.
+    """Return the model's inputs alone, validated with the schema that it was registered with.
 
     Raises:
-        Problem: a value breaks it; or the rows, made by other code, lack a column.
+        Problem: a value violates the schema, or the rows, written by other code, lack a column.
     """
     schema = model.inputs()
     names = [*schema.to_schema().columns]
@@ -62,8 +63,8 @@ def _read(paths: list[Path], changed: float, version: str) -> pd.DataFrame:
     return typed(_whole(paths))
 
 
-def asked(source: str, number: int) -> dict[str, Any]:
-    """Return all that is known of a row, by column."""
+def full_row(source: str, number: int) -> dict[str, Any]:
+    """Return all columns of a row, not only the model's inputs."""
     row = _whole(_paths(source)).loc[number]
     return {str(name): value for name, value in row.items()}
 

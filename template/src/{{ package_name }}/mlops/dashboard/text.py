@@ -1,10 +1,10 @@
-"""Names and values as Streamlit is to show them: it takes most texts for Markdown."""
+"""Escaping of names and values, because Streamlit renders most texts as Markdown."""
 
 import re
 
 
 def plain(text: object) -> str:
-    """Return any value as Markdown that reads as the value does, also with a `$` or a `:` in it."""
+    """Return a value as Markdown that shows it literally, even if it contains `$` or `:`."""
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|$~:])", r"\\\1", " ".join(str(text).split()))
 
 

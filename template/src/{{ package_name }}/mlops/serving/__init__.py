@@ -1,1 +1,1 @@
-"""Stream inference: the model in production behind HTTP."""
+"""Stream inference: the production model over HTTP."""

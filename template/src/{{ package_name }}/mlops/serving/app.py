@@ -1,13 +1,11 @@
-"""The HTTP interface: POST /v1/predict, and what a platform asks of a service."""
+"""The HTTP interface: POST /v1/predict, health checks, metrics and API documentation."""
 
 import json
 import logging
-import os
 import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -18,39 +16,44 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .. import artifact, contract
+from .. import contract
 from ..errors import Problem
+from ..registry import loading
 from ..settings import settings
-from . import body, metrics, openapi, requests, telemetry
-from .body import Refused, wrong
-from .log import Log
+from . import metrics, openapi, parsing, schema, telemetry
+from .batching import Overloaded
 from .lookups import Lookups
-from .online import Online
-from .predictor import Overloaded, Predictor
+from .online_features import Online
+from .parsing import RequestError, wrong
+from .prediction_log import Log
+from .predictor import Predictor
+from .settings import Settings, read
 
 LOGGER = logging.getLogger("mlops.serving")
-# No secret, and a tenth of the time that the system's random numbers take. Its own generator, for
-# a model that seeds Python's would have each pod give the same ids.
+# The ids are not secret, and this takes a tenth of the time of the system's random numbers. It is a
+# separate generator: a model that seeds Python's would have all pods make the same ids.
 IDS = random.Random()
 
-STOPS = "The service is about to stop."
-FAILED = "the service failed; its log says more"
+STOPS = "The service is shutting down."
+FAILED = "the service failed; see its log"
 HEADERS = {
     408: {"connection": "close"},
     413: {"connection": "close"},
-    415: {"accept-encoding": body.ENCODINGS},
+    415: {"accept-encoding": parsing.ENCODINGS},
     503: {"retry-after": "1"},
 }
-"""What a refusal says beside its body."""
+"""Headers of a refusal, by its status."""
 
 
-def create() -> FastAPI:
-    """Make the app of the model in $MLOPS_MODEL, a folder that `mlops production` filled.
+def create(options: Settings | None = None) -> FastAPI:
+    """Create the app for the model that the settings name, by default those of the environment.
 
     Raises:
-        Problem: the folder holds another model than it should, or one that does not answer.
+        Problem: no folder is named, it does not hold the expected model, or the model fails.
     """
-    folder = Path(os.environ["MLOPS_MODEL"])
+    options = options or read()
+    if not (folder := options.model):
+        raise Problem("MLOPS_MODEL is not set: set it to a folder written by `mlops production`")
     try:
         about = json.loads((folder / "about.json").read_text())
     except FileNotFoundError:
@@ -58,15 +61,17 @@ def create() -> FastAPI:
     identity = {
         "name": about["name"],
         "version": str(about["version"]),
-        "digest": os.environ.get("MLOPS_MODEL_DIGEST") or about["model_digest"],
+        "digest": options.model_digest or about["model_digest"],
     }
-    model = artifact.load(folder, "mlops_champion", identity["digest"])
-    place, other = os.environ.get("MLOPS_PREDICTION_LOG"), os.environ.get("MLOPS_SHADOW_MODEL")
-    if other and not place:
-        raise Problem("MLOPS_SHADOW_MODEL: a challenger is only logged: set MLOPS_PREDICTION_LOG")
-    shadow = artifact.load(Path(other), "mlops_challenger") if other else None
-    online, log = Online(), Log(place, identity["version"], shadow)
-    lookups = Lookups(online, float(os.environ.get("MLOPS_ONLINE_TIMEOUT", "0.1")))
+    model = loading.load(folder, "mlops_champion", identity["digest"])
+    challenger = options.challenger
+    if challenger and not options.prediction_log:
+        raise Problem(
+            f"{challenger}: a challenger's predictions are only logged: set MLOPS_PREDICTION_LOG"
+        )
+    shadow = loading.load(challenger, "mlops_challenger") if challenger else None
+    online, log = Online(), Log(options.prediction_log or None, identity["version"], shadow)
+    lookups = Lookups(online, options.online_timeout)
     lookups.warm(contract.example())
     predictor = Predictor(model, lookups, log)
     _try_out(predictor)
@@ -79,7 +84,7 @@ def _try_out(predictor: Predictor) -> None:
         return
     try:
         predictor.try_out(example)
-    except requests.Lacking:
+    except schema.Lacking:
         return
     except Problem:
         raise
@@ -89,13 +94,13 @@ def _try_out(predictor: Predictor) -> None:
 
 
 def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
-    """Make the app of a predictor.
+    """Create the app for a predictor.
 
-    `app.state.ready` says whether it takes requests; in `app.state.requests` the server holds those
-    that it has begun.
+    `app.state.ready` is true while it accepts requests; in `app.state.requests` the server keeps
+    the requests in progress.
     """
     online = predictor.lookups.online
-    model = requests.body(online.ttl, online.keys, predictor.derivation)
+    model = schema.body(online.ttl, online.keys, predictor.derivation)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -103,7 +108,7 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
         yield
         predictor.log.close()
 
-    app = FastAPIOffline(  # a cluster may have no way to a CDN
+    app = FastAPIOffline(  # a cluster may have no access to a CDN
         docs_url=None,
         redoc_url=None,
         static_url="/docs/assets",
@@ -119,7 +124,7 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
     app.add_exception_handler(HTTPException, _as_errors)
     app.add_exception_handler(Exception, _as_errors)
     app.state.requests = ()
-    room = body.Room()
+    room = parsing.Room()
 
     direct = APIRouter(route_class=openapi.Direct)
 
@@ -127,34 +132,34 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
     @direct.post("/v1/predict", **openapi.operation(model))
     async def predict(request: Request) -> Response:
         start, name = time.perf_counter(), _name(request)
-        with metrics.IN_FLIGHT.track_inprogress(), body.Body(room) as sent:
+        with metrics.IN_FLIGHT.track_inprogress(), parsing.Body(room) as body:
             try:
-                content = await sent.read(request)
-                rows = body.rows(content, model)
+                received = await body.read(request)
+                rows = parsing.rows(received, model)
                 alone = len(app.state.requests) == 1
-                answer = await predictor.predict(rows, len(content), name, alone=alone)
-                status, said = 200, {"model": identity, "predictions": answer}
+                answer = await predictor.predict(rows, len(received), name, alone=alone)
+                status, content = 200, {"model": identity, "predictions": answer}
             except Exception as error:
-                refused = _refused(error)
-                status, said = refused.status, {"errors": refused.errors}
+                request_error = _as_request_error(error)
+                status, content = request_error.status, {"errors": request_error.errors}
         headers = {"x-request-id": name, **HEADERS.get(status, {})}
         if not app.state.ready:
             headers["connection"] = "close"
-        metrics.answered(status, taken := time.perf_counter() - start)
-        fields = {"request": name, "status": status, "ms": round(taken * 1e3, 2)}
+        metrics.answered(status, seconds := time.perf_counter() - start)
+        fields = {"request": name, "status": status, "ms": round(seconds * 1e3, 2)}
         LOGGER.info("predicted", extra={telemetry.FIELDS: fields})
-        return Response(orjson.dumps(said), status, headers, media_type="application/json")
+        return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
     app.include_router(direct)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Whether the process answers at all."""
+        """Report that the process is running."""
         return {"status": "ok"}
 
     @app.get("/readyz", responses={503: {"model": openapi.Errors, "description": STOPS}})
     async def readyz() -> Response:
-        """Whether requests may be sent here."""
+        """Report whether the service accepts requests."""
         if app.state.ready:
             return JSONResponse({"model": identity})
         return JSONResponse({"errors": [wrong(STOPS)]}, 503)
@@ -163,7 +168,7 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
     async def exported() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    # Addresses that are relative hold behind any prefix that a gateway takes away, and any scheme.
+    # Relative addresses work with any scheme, and behind any prefix that a gateway strips.
     @app.get("/", include_in_schema=False)
     async def start() -> Response:
         return RedirectResponse("docs")
@@ -182,10 +187,10 @@ def routes(predictor: Predictor, identity: dict[str, str]) -> FastAPI:
 
 
 class Heads:
-    """Answers HEAD as GET; the server sends no body then."""
+    """Middleware that answers HEAD as GET; the server leaves out the body."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Stand before an app."""
+        """Wrap an app."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -196,26 +201,28 @@ class Heads:
 
 
 async def _as_errors(_: Request, error: Exception) -> Response:
-    """Refuse what no route takes in the form of all errors."""
+    """Answer errors outside of the prediction route in the format of all errors."""
     if not isinstance(error, HTTPException):
         return JSONResponse({"errors": [wrong(FAILED)]}, 500)
     return JSONResponse({"errors": [wrong(error.detail)]}, error.status_code, error.headers)
 
 
 def _name(request: Request) -> str:
-    given = request.headers.get("x-request-id", "")[:128]
-    if given and given.isascii() and given.isprintable():
-        return given
+    name = request.headers.get("x-request-id", "")[:128]
+    if name and name.isascii() and name.isprintable():
+        return name
     return f"{IDS.getrandbits(128):032x}"
 
 
-def _refused(error: Exception) -> Refused:
+def _as_request_error(error: Exception) -> RequestError:
     match error:
-        case Refused():
+        case RequestError():
             return error
         case Overloaded():
-            return Refused(503, wrong("too many requests wait: try again"))
-        case requests.Lacking():
-            return Refused(503, wrong("not known now, and it has no default", ["rows", str(error)]))
-    LOGGER.error("the model fails", exc_info=error)
-    return Refused(500, wrong(f"{FAILED} under the request's id"))
+            return RequestError(503, wrong("too many requests are waiting: try again"))
+        case schema.Lacking():
+            return RequestError(
+                503, wrong("no value is available now, and it has no default", ["rows", str(error)])
+            )
+    LOGGER.error("the model failed", exc_info=error)
+    return RequestError(500, wrong(f"{FAILED} for the request's id"))

@@ -1,8 +1,8 @@
-"""HTTP/1.1 on one connection: uvicorn's protocol, with bounds on what clients send and how slowly.
+"""HTTP/1.1 connections: uvicorn's protocol, with limits on the size and the time of requests.
 
-uvicorn bounds neither the head of a request nor the time it takes to arrive, and it drops the body
-of a request that offers another protocol, as `Upgrade: h2c`. Overridden here are the methods of
-asyncio's protocol and the callbacks of httptools' parser.
+uvicorn limits neither the head of a request nor the time it takes to arrive, and it drops the body
+of a request that offers another protocol, such as `Upgrade: h2c`. This module overrides methods of
+asyncio's protocol and callbacks of httptools' parser.
 """
 
 import asyncio
@@ -13,68 +13,68 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .body import wrong
+from .parsing import wrong
 
 MAX_CONNECTIONS = 2_000
-"""Open connections of the process; for one more, one that waits for a request is closed."""
+"""Open connections per process; beyond that, an idle connection is closed for a new one."""
 MAX_HEAD = 32 * 1024
-"""Bytes of a request line and its headers."""
+"""Bytes in a request line and its headers."""
 MAX_PIPELINED = 64
-"""Requests that a connection may send before the first of them is answered."""
+"""Requests that a connection may send before the first one is answered."""
 RECEIVE_SECONDS = 10.0
-"""Until the head of a request has arrived, and a body that nobody reads."""
+"""Time limit for the head of a request, and for a body that nobody reads."""
 LINGER_SECONDS = 1.0
-"""What a refused client still sends is dropped for so long: a reset could overtake the answer."""
+"""Time to discard input of a refused client: closing at once could destroy the response."""
 
 
 class Parser(httptools.HttpRequestParser):
-    """A parser that ignores the offer of another protocol."""
+    """A parser that ignores offers of another protocol."""
 
     def __init__(self, connection: "Connection") -> None:
-        """Call the methods of a connection."""
+        """Parse for a connection, whose callbacks are called."""
         super().__init__(connection)
         self._connection = connection
 
     def feed_data(self, data: Any) -> None:
-        """Parse what has arrived."""
+        """Parse received data."""
         while True:
             try:
                 super().feed_data(data)
                 return
             except httptools.HttpParserUpgrade as offer:
-                # It takes what follows the head for the other protocol: have it read both again.
+                # The data after the head counts as the other protocol: parse both again.
                 data = self._connection.without_offer() + data[offer.args[0] :]
 
 
 class Connection(HttpToolsProtocol):
     """A connection whose requests are bounded in size and time."""
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        """Make it as uvicorn does."""
-        super().__init__(*given, **named)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take the arguments of uvicorn's protocol."""
+        super().__init__(*args, **kwargs)
         self.parser = Parser(self)
         self._deadline: asyncio.TimerHandle | None = None
         self._receiving = self._in_head = self._began = self._offered = self._refused = False
         self._head = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection, if need be in place of one that waits for a request."""
+        """Accept the connection, if necessary by closing an idle one."""
         super().connection_made(transport)
         self._wait(RECEIVE_SECONDS)
         if len(self.connections) > MAX_CONNECTIONS:
-            others = (one for one in self.connections if one is not self)
-            if waiting := next((one for one in others if not busy(one)), None):
-                waiting.transport.abort()
+            others = (other for other in self.connections if other is not self)
+            if idle := next((other for other in others if not busy(other)), None):
+                idle.transport.abort()
             else:
                 self._refuse(503, "too many connections: try again")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Cancel the timer."""
         self._wait(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has arrived, and bound the rest."""
+        """Parse received data, and enforce the limits."""
         if self._refused:
             return
         self._began = False
@@ -82,24 +82,24 @@ class Connection(HttpToolsProtocol):
         if self._in_head and not self._began:
             self._head += len(data)
             if self._head > MAX_HEAD:
-                self._refuse(431, f"the headers have over {MAX_HEAD} bytes")
+                self._refuse(431, f"the headers are longer than {MAX_HEAD} bytes")
         if busy(self) and not self._receiving:
             self._wait(None)
         elif self._deadline is None:
             self._wait(RECEIVE_SECONDS)
 
     def on_message_begin(self) -> None:
-        """Begin with a request."""
+        """Note the start of a request."""
         self._receiving = self._in_head = self._began = True
         self._head = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Have the request answered, unless the parser is to read it again."""
+        """Start answering the request, unless its head must be parsed again."""
         if len(self.pipeline) >= MAX_PIPELINED or self.parser.get_method() == b"CONNECT":
             raise httptools.HttpParserError
         if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > MAX_HEAD:
-            self._refuse(431, f"the headers have over {MAX_HEAD} bytes")
+            self._refuse(431, f"the headers are longer than {MAX_HEAD} bytes")
             raise httptools.HttpParserError
         self._in_head = False
         self._offered = self.parser.should_upgrade()
@@ -107,20 +107,20 @@ class Connection(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """End a request."""
+        """Note the end of a request."""
         if not self._offered:
             self._receiving = False
             super().on_message_complete()
 
     def without_offer(self) -> bytes:
-        """Return the head of the request that was read last, without the offer to upgrade."""
+        """Return the head of the last request, without its offer to upgrade."""
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         lines = [b"%s %s HTTP/%s" % (method, self.url, version)]
         lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
         return b"\r\n".join([*lines, b"", b""])
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, in the form of all errors."""
+        """Refuse input that is not HTTP, in the format of all errors."""
         self._refuse(400, msg)
 
     def _refuse(self, status: int, message: str) -> None:
@@ -128,7 +128,9 @@ class Connection(HttpToolsProtocol):
             return
         body = self._receiving and not self._in_head and not self.pipeline
         if busy(self) and not (body and not self.cycle.response_started):
-            self.cycle.keep_alive = False  # its answer comes first, and is the last
+            self.cycle.keep_alive = (
+                False  # its response comes first, and then the connection closes
+            )
             return
         self._refused = True
         content = orjson.dumps({"errors": [wrong(message)]})
@@ -151,13 +153,13 @@ class Connection(HttpToolsProtocol):
         if self._refused:
             self.transport.abort()
         elif self._in_head:
-            self._refuse(408, f"no whole request within {RECEIVE_SECONDS:g} s")
+            self._refuse(408, f"the request did not arrive within {RECEIVE_SECONDS:g} s")
         elif not busy(self):
             self.transport.close()
-        elif self._receiving:  # the app reads the body, and knows for how long
+        elif self._receiving:  # the app reads the body, with a limit of its own
             self._wait(RECEIVE_SECONDS)
 
 
 def busy(connection: Any) -> bool:
-    """Whether a connection of uvicorn's has a request that is not answered yet."""
+    """Return whether a connection has a request that is not fully answered."""
     return connection.cycle is not None and not connection.cycle.response_complete

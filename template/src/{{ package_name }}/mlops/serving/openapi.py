@@ -1,4 +1,4 @@
-"""What the API's page says: the models of requests, answers and errors."""
+"""The OpenAPI description: models of requests, responses and errors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,25 +9,25 @@ from pydantic import BaseModel, create_model
 from starlette.types import Receive, Scope, Send
 
 from .. import contract
-from . import requests
+from . import schema
 
 REFUSALS = {
-    400: "The body ended early, or is not encoded as its headers say.",
-    408: "The body did not come in time.",
+    400: "The body ended early, or is not encoded as its headers state.",
+    408: "The body did not arrive in time.",
     413: "The body is too long.",
-    415: "The body has an encoding or a type that is not known here.",
-    422: "The body breaks a rule; the errors name the fields.",
-    500: "The service failed; its log says more.",
-    503: "Too many requests wait, or a feature that has no default is not known.",
+    415: "The encoding or the content type of the body is not supported.",
+    422: "The body is invalid; the errors name the fields.",
+    500: "The service failed; see its log.",
+    503: "Too many requests are waiting, or a feature without a default is missing.",
 }
 
 
 class Direct(APIRoute):
-    """A route whose function takes the request and gives the response; FastAPI documents it."""
+    """A route whose function maps the request to the response; FastAPI only documents it."""
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], **named: Any) -> None:
-        """Answer by the function alone, without what looks for its arguments."""
-        super().__init__(path, endpoint, **named)
+    def __init__(self, path: str, endpoint: Callable[..., Any], **kwargs: Any) -> None:
+        """Call the function directly, without FastAPI's parsing of its arguments."""
+        super().__init__(path, endpoint, **kwargs)
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             response: Response = await endpoint(Request(scope, receive, send))
@@ -37,7 +37,7 @@ class Direct(APIRoute):
 
 
 class Identity(BaseModel):
-    """The registered version that answers."""
+    """The registered model version that answers."""
 
     name: str
     version: str
@@ -45,20 +45,20 @@ class Identity(BaseModel):
 
 
 class Error(BaseModel):
-    """What is wrong, and the path to it in the body."""
+    """An error message, and the path to the field in the body."""
 
     where: list[str | int]
     message: str
 
 
 class Errors(BaseModel):
-    """All that is wrong, or the first of it."""
+    """All errors, or the first of them."""
 
     errors: list[Error]
 
 
 def operation(body: type[BaseModel]) -> dict[str, Any]:
-    """Give what FastAPI has to be told of the route, which reads the body by itself."""
+    """Return FastAPI's arguments for the prediction route, which reads the body itself."""
     schema = body.model_json_schema()
     schema["properties"]["rows"]["items"] = schema.pop("$defs")["Row"]
     refusals = {status: {"model": Errors, "description": why} for status, why in REFUSALS.items()}
@@ -67,7 +67,7 @@ def operation(body: type[BaseModel]) -> dict[str, Any]:
             "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
         },
         "responses": {
-            200: {"model": _answer(), "description": "A prediction a row, in order."},
+            200: {"model": _answer(), "description": "One prediction per row, in order."},
             **refusals,
         },
     }
@@ -75,9 +75,9 @@ def operation(body: type[BaseModel]) -> dict[str, Any]:
 
 def _answer() -> type[BaseModel]:
     columns = contract.schema().Predictions.to_schema().columns
-    # A number that JSON does not have is null.
+    # A number that JSON cannot express is null.
     fields: dict[str, Any] = {
-        name: (requests.kind(column) | None, ...) for name, column in columns.items()
+        name: (schema.kind(column) | None, ...) for name, column in columns.items()
     }
     prediction = create_model("Prediction", **fields)
     return create_model("Answer", model=(Identity, ...), predictions=(list[prediction], ...))  # type: ignore[valid-type]

@@ -1,4 +1,4 @@
-"""The service's log, a line of JSON an event, and its traces."""
+"""The log of the service, one JSON object per line, and its traces."""
 
 import logging
 import os
@@ -13,10 +13,10 @@ FIELDS = "fields"
 
 
 class Line(logging.Formatter):
-    """A record as JSON; what a caller gives as `extra={"fields": …}` is in it."""
+    """Format records as JSON, with the fields passed as `extra={"fields": …}`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line."""
+        """Return the record as one line."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),
@@ -30,17 +30,17 @@ class Line(logging.Formatter):
 
 
 def log() -> None:
-    """Send the log of this process to stderr."""
+    """Write the log of this process to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Line())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # A line says neither, and a record that need not find them out takes half the time.
+    # The lines have none of these, and a record that skips them takes half the time.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
 
 
 def trace(app: FastAPI) -> None:
-    """Send traces where the standard variables of OpenTelemetry name an endpoint."""
+    """Export traces if one of OpenTelemetry's standard variables names an endpoint."""
     endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     if not any(os.environ.get(name) for name in endpoints):
         return

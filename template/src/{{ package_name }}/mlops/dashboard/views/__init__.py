@@ -1,4 +1,4 @@
-"""The pages: a module has a TITLE, an ICON, its PLACE among them, and `show`.
+"""The pages: each module has a TITLE, an ICON, a PLACE in the order, and `show`.
 
-Streamlit would take a folder called `pages` for its own.
+The folder is not called `pages`, because Streamlit handles such a folder itself.
 """

@@ -1,4 +1,4 @@
-"""Whether the last batch looks like the rows that the model in production was judged on."""
+"""Comparison of the last batch with the rows that its model was tested on."""
 
 from contextlib import suppress
 from typing import Any
@@ -21,30 +21,30 @@ def show() -> None:
     """Draw the page."""
     if not FOUND.exists():
         raise Problem("no batch has been compared yet: type `make batch`")
-    found = files.read_json(FOUND)
-    st.caption(f"{found['date']}: {found['rows']:,} rows, version {found['version']}")
-    with suppress(Problem):  # MLflow is away, or has none yet
+    result = files.read_json(FOUND)
+    st.caption(f"{result['date']}: {result['rows']:,} rows, version {result['version']}")
+    with suppress(Problem):  # MLflow is unavailable, or has no version yet
         now = model.version()
-        if now != str(found["version"]):
-            st.warning(f"Version {now} is in production now: no batch of it has been compared yet.")
-    _verdict(found)
+        if now != str(result["version"]):
+            st.warning(f"Version {now} is in production now: none of its batches is compared yet.")
+    _verdict(result)
     if REPORT.exists():
         st.iframe(REPORT.read_text(encoding="utf-8"), height=1_000)
         return
     for name in ("predictions", "inputs", "quality"):
-        if found[name]:
+        if result[name]:
             st.subheader(name.capitalize())
-            st.dataframe(pd.DataFrame.from_dict(found[name], orient="index"))
+            st.dataframe(pd.DataFrame.from_dict(result[name], orient="index"))
 
 
-def _verdict(found: dict[str, Any]) -> None:
-    if not found["judged"]:
-        st.info("Drift is not judged.")
-    elif found["moved"]:
+def _verdict(result: dict[str, Any]) -> None:
+    if not result["judged"]:
+        st.info("Drift was not judged.")
+    elif result["moved"]:
         st.warning(
-            "\n".join(["There is drift:", "", *(f"- {plain(line)}" for line in found["moved"])])
+            "\n".join(["There is drift:", "", *(f"- {plain(line)}" for line in result["moved"])])
         )
     else:
         st.success("There is no drift.")
-    if lines := found.get("unjudged"):  # a comparison of an older platform has none
+    if lines := result.get("unjudged"):  # older platforms did not write this key
         st.caption("\n".join(["Not judged:", "", *(f"- {plain(line)}" for line in lines)]))

@@ -1,4 +1,4 @@
-"""Why the model says what it says of a row, and what it would say of another."""
+"""Explanation of one row's prediction, and of the prediction for edited inputs."""
 
 import math
 import random
@@ -18,46 +18,46 @@ def show() -> None:
     version = model.version()
     loaded = model.loaded(version)
     source, number = _choose()
-    seen = rows.read(source)
-    row = seen.loc[[number]]
+    source_rows = rows.read(source)
+    row = source_rows.loc[[number]]
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("What if")
         st.caption(
-            f"The inputs of row {number:,}: change them and see what version {version} says."
+            f"The inputs of row {number:,}: edit them to see what version {version} predicts."
         )
-        edited = inputs.edit(row.iloc[0], seen, f"{source}/{number}")
+        edited = inputs.edit(row.iloc[0], source_rows, f"{source}/{number}")
         if hasattr(loaded, "derive"):
-            asked = rows.asked(source, number)
-            edited = model.follow(loaded, row.iloc[0].to_dict(), edited, asked)
+            context = rows.full_row(source, number)
+            edited = model.follow(loaded, row.iloc[0].to_dict(), edited, context)
     with right:
-        # Both at once: what explains a row may depend on the words of all that are explained.
-        both = pd.concat([row, rows.typed(pd.DataFrame([edited]))])
-        _answer(loaded, both.reset_index(drop=True))
+        # Both in one call: explanations of texts may depend on the words of all rows in it.
+        pair = pd.concat([row, rows.typed(pd.DataFrame([edited]))])
+        _answer(loaded, pair.reset_index(drop=True))
 
 
-def _answer(loaded: Any, both: pd.DataFrame) -> None:
-    """Draw the prediction and its reasons, as they were and, if anything changed, as they are."""
-    changed = not both.head(1).equals(both.tail(1).set_axis([0]))
-    kept = both if changed else both.head(1)
-    st.subheader("What the model says")
-    _predictions(loaded.predict(kept))
+def _answer(loaded: Any, pair: pd.DataFrame) -> None:
+    """Draw the prediction and its contributions, before and, if inputs changed, after the edit."""
+    changed = not pair.head(1).equals(pair.tail(1).set_axis([0]))
+    shown = pair if changed else pair.head(1)
+    st.subheader("Prediction")
+    _predictions(loaded.predict(shown))
     st.subheader("Why")
-    parts = model.explain(loaded, kept).T
-    parts.columns = pd.Index(["as it was", "as edited"][: len(kept)])
+    parts = model.explain(loaded, shown).T
+    parts.columns = pd.Index(["as it was", "as edited"][: len(shown)])
     st.altair_chart(charts.contributions(parts))
 
 
 def _choose() -> tuple[str, int]:
     source_area, row_area, button_area = st.columns([2, 2, 6], vertical_alignment="bottom")
-    source = str(source_area.selectbox("Rows of the", rows.sources()))
+    source = str(source_area.selectbox("Rows from", rows.sources()))
     last = len(rows.read(source)) - 1
     key = f"row of the {source}"
 
     def another() -> None:
         st.session_state[key] = random.randint(0, last)
 
-    button_area.button("Another row", on_click=another, icon=":material/shuffle:")
+    button_area.button("Random row", on_click=another, icon=":material/shuffle:")
     number = row_area.number_input(f"Row, 0 to {last:,}", 0, last, key=key)
     return source, int(number)
 
@@ -78,5 +78,5 @@ def _difference(before: Any, after: Any) -> str | None:
     return f"was {_text(before)}"
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return f"{value:.4g}" if pd.api.types.is_float(value) else str(value)

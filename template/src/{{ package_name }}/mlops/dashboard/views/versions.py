@@ -1,9 +1,9 @@
-"""The models over time: their metrics, beside the baselines', and what the gate said."""
+"""Models over time: their metrics, compared with the baselines, and the gate's verdicts."""
 
 import pandas as pd
 import streamlit as st
 
-from ... import tracking
+from ...registry.versions import CHAMPION
 from .. import charts, history
 from ..text import words
 
@@ -29,7 +29,7 @@ def show() -> None:
         column_config={
             "trained": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "data": st.column_config.TextColumn(
-                "test rows", help="The metrics of models compare where this is the same."
+                "test rows", help="Metrics are comparable only between models with the same value."
             ),
             **{name: st.column_config.NumberColumn(format="%.4f") for name in names},
         },
@@ -38,20 +38,20 @@ def show() -> None:
 
 
 def _judged_alike(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the models that were judged on the same test rows: the latest's, or those chosen."""
+    """Return the models that were tested on the same rows: the latest's, or those selected."""
     titles = {
-        str(data): f"{part['rows'].iloc[0]:,.0f} rows of {_versions(part)}"
+        str(data): f"{part['rows'].iloc[0]:,.0f} rows: {_versions(part)}"
         for data, part in runs.groupby("data", sort=False)
     }
     if len(titles) == 1:
         return runs
-    data = st.selectbox("Judged on", [*titles], format_func=titles.__getitem__)
+    data = st.selectbox("Tested on", [*titles], format_func=titles.__getitem__)
     return runs[runs["data"] == data]
 
 
 def _versions(runs: pd.DataFrame) -> str:
     registered = [version for version in runs["version"] if version]
-    return f"version {', '.join(registered)}" if registered else "models not registered"
+    return f"version {', '.join(registered)}" if registered else "unregistered models"
 
 
 def _is_metric(runs: pd.DataFrame, name: str) -> bool:
@@ -60,34 +60,34 @@ def _is_metric(runs: pd.DataFrame, name: str) -> bool:
 
 
 def _champion(runs: pd.DataFrame, names: list[str]) -> None:
-    """The champion's metrics, and each one's difference to the version before it."""
+    """Draw the champion's metrics, each with its difference from the previous version."""
     registered = runs[runs["version"] != ""].reset_index(drop=True)
-    at = registered.index[registered["aliases"].map(_has_champion)]
-    if at.empty:
-        st.info("No model has passed the gate yet: see below which rule it broke.")
+    positions = registered.index[registered["aliases"].map(_has_champion)]
+    if positions.empty:
+        st.info("No model has passed the gate yet: see below which rules were broken.")
         return
-    now = registered.loc[at[0]]
-    before = registered.loc[at[0] + 1 :]
-    older = before[before["data"] == now["data"]].head(1)
-    than = "."
+    champion = registered.loc[positions[0]]
+    before = registered.loc[positions[0] + 1 :]
+    older = before[before["data"] == champion["data"]].head(1)
+    note = ""
     if len(older):
-        than = f", and the difference to version {older['version'].iloc[0]}:"
+        note = f" Differences are from version {older['version'].iloc[0]}."
     elif len(before):
-        than = "; no version before it was judged on the same test rows."
-    st.caption(f"Version {now['version']} is the champion. Its metrics{than}")
-    shown = [name for name in names if pd.notna(now[name])]
+        note = " No earlier version was tested on the same rows."
+    st.caption(f"Version {champion['version']} is the champion.{note}")
+    shown = [name for name in names if pd.notna(champion[name])]
     for area, name in zip(st.columns(ACROSS), shown, strict=False):
-        known = len(older) and pd.notna(older[name].iloc[0])
-        delta = f"{now[name] - older[name].iloc[0]:+.4f}" if known else None
-        area.metric(words(name), f"{now[name]:.4f}", delta, delta_color="off")
+        comparable = len(older) and pd.notna(older[name].iloc[0])
+        delta = f"{champion[name] - older[name].iloc[0]:+.4f}" if comparable else None
+        area.metric(words(name), f"{champion[name]:.4f}", delta, delta_color="off")
 
 
 def _has_champion(aliases: list[str]) -> bool:
-    return tracking.CHAMPION in aliases
+    return CHAMPION in aliases
 
 
 def _with_baselines(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Give a row a point: when, whose and what."""
+    """Return one row per point: time, model and value, for the models and their baselines."""
     ours = {"model": metric}
     theirs = {
         name.split(".")[1]: name
@@ -101,15 +101,15 @@ def _with_baselines(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def _verdicts(runs: pd.DataFrame) -> None:
-    st.subheader("What the gate said")
+    st.subheader("Gate verdicts")
     names = {
-        run: f"version {version}" if version else f"not registered, of {trained:%d %B %Y, %H:%M}"
+        run: f"version {version}" if version else f"not registered, {trained:%d %B %Y, %H:%M}"
         for run, version, trained in zip(runs["run"], runs["version"], runs["trained"], strict=True)
     }
     run = st.selectbox("Model", list(names), format_func=names.__getitem__)
     rules = history.verdicts(str(run))
     if rules.empty:
-        st.info("The gate has no rules: write some into params.yaml, section `gate`.")
+        st.info("The gate has no rules: add some to the section `gate` of params.yaml.")
         return
     broken = rules["broken"] != ""
     if broken.any():
@@ -120,5 +120,5 @@ def _verdicts(runs: pd.DataFrame) -> None:
     st.dataframe(
         table.sort_values("verdict", kind="stable")[["verdict", *history.COLUMNS]],
         hide_index=True,
-        column_config={"value": st.column_config.NumberColumn(format="%.4f"), "broken": "how"},
+        column_config={"value": st.column_config.NumberColumn(format="%.4f"), "broken": "reason"},
     )

@@ -1,0 +1,140 @@
+"""The repo's own service without one of its speed devices: `without.py PACKAGE PORT DEVICE`."""
+
+import importlib
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from fastapi.routing import APIRoute
+
+DEVICES: dict[str, Callable[[Callable[[str], Any]], None]] = {}
+"""Functions that switch off the device of their name; they take an importer of `mlops` modules."""
+
+
+def device(switch_off: Callable[[Callable[[str], Any]], None]) -> None:
+    """Register a device."""
+    DEVICES[switch_off.__name__] = switch_off
+
+
+@device
+def nothing(_: Callable[[str], Any]) -> None:
+    """Leave the service as it is."""
+
+
+@device
+def single_row(mlops: Callable[[str], Any]) -> None:
+    """Predict a single row as a table."""
+    predictor = mlops("serving.predictor").Predictor
+    after = predictor.__post_init__
+
+    def by_table(self: Any) -> None:
+        after(self)
+        self._one = None
+
+    predictor.__post_init__ = by_table
+
+
+@device
+def alone(mlops: Callable[[str], Any]) -> None:
+    """Queue a request also if it is the only one."""
+    predictor = mlops("serving.predictor").Predictor
+    predict = predictor.predict
+
+    async def queued(self: Any, *args: Any, **_: Any) -> Any:
+        return await predict(self, *args, alone=False)
+
+    predictor.predict = queued
+
+
+@device
+def batches(mlops: Callable[[str], Any]) -> None:
+    """Predict each waiting request by itself."""
+    predictor = mlops("serving.predictor").Predictor
+    after = predictor.__post_init__
+
+    def of_one(self: Any) -> None:
+        after(self)
+        self._soon.most = self._later.most = 1
+
+    predictor.__post_init__ = of_one
+
+
+@device
+def pace(mlops: Callable[[str], Any]) -> None:
+    """Predict in the thread, however short it is expected to be."""
+    mlops("serving.predictor").INLINE_SECONDS = 0
+
+
+@device
+def lanes(mlops: Callable[[str], Any]) -> None:
+    """Let all requests wait in one queue."""
+    predictor = mlops("serving.predictor").Predictor
+    after = predictor.__post_init__
+
+    def one_lane(self: Any) -> None:
+        after(self)
+        self._later = self._soon
+
+    predictor.__post_init__ = one_lane
+
+
+@device
+def direct_route(mlops: Callable[[str], Any]) -> None:
+    """Route through FastAPI."""
+    mlops("serving.openapi").Direct = APIRoute
+
+
+@device
+def gc(mlops: Callable[[str], Any]) -> None:
+    """Collect garbage as Python does by default."""
+    idle = SimpleNamespace(collect=int, freeze=int, set_threshold=lambda *_: None)
+    mlops("serving.server").gc = idle
+
+
+@device
+def switch_interval(mlops: Callable[[str], Any]) -> None:
+    """Switch threads at Python's default interval."""
+    server = mlops("serving.server")
+    server.sys = SimpleNamespace(setswitchinterval=lambda _: None)
+
+
+@device
+def log_records(mlops: Callable[[str], Any]) -> None:
+    """Collect all that the standard library can log."""
+    import logging
+
+    telemetry = mlops("serving.telemetry")
+    before = {name: getattr(logging, name) for name in (
+        "logThreads", "logProcesses", "logMultiprocessing", "_srcfile")}  # fmt: skip
+    log = telemetry.log
+
+    def whole() -> None:
+        log()
+        vars(logging).update(before)
+
+    telemetry.log = whole
+
+
+@device
+def request_ids(mlops: Callable[[str], Any]) -> None:
+    """Take the ids of requests from the system's random numbers."""
+    mlops("serving.app").IDS = random.SystemRandom()
+
+
+def main(package: str, port: int, name: str) -> None:
+    """Serve the model of the environment's settings without a device."""
+
+    def mlops(module: str) -> Any:
+        return importlib.import_module(f"{package}.mlops.{module}")
+
+    DEVICES[name](mlops)
+    server = mlops("serving.server")
+    server.serve(mlops("serving.app").create(), server.listen("127.0.0.1", port))
+
+
+if __name__ == "__main__":
+    sys.path.remove(str(Path(__file__).parent))  # it holds a module `bento`
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

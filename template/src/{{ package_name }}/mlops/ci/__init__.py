@@ -1,0 +1,1 @@
+"""Parts of the CI jobs: metrics compared with the base, attestations, comments."""

@@ -1,0 +1,1 @@
+"""Stages from raw tables to the dataset: ingest, features, Feast's join, the split."""

@@ -1,0 +1,1 @@
+"""Checks of a checkout; each finding comes with what to type."""

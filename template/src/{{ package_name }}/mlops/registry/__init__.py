@@ -1,0 +1,1 @@
+"""MLflow runs and registered model versions, and models loaded from them."""

@@ -1,0 +1,1 @@
+"""Releases to the environments: promote, roll back, status."""

@@ -1,0 +1,1 @@
+"""Export of the stage graph, and running one stage in a node of an engine."""

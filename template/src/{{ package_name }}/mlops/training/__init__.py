@@ -1,0 +1,1 @@
+"""Train, evaluate, gate and register a model; tune its parameters."""

@@ -1,0 +1,1 @@
+"""Update the repo to a release of the platform. Standard library only."""

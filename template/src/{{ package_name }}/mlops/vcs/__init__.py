@@ -1,0 +1,1 @@
+"""Git, and pull or merge requests. Standard library only."""

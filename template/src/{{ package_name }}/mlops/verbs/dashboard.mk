@@ -1,7 +1,0 @@
-# What the Makefile has of the dashboard.
-
-TARGETS += dashboard
-
-.PHONY: dashboard
-dashboard: setup  ## versions, explanations and batches in a browser: make dashboard [PORT=8501]
-	@exec $(RUN) mlops dashboard --port $(or $(PORT),8501)
