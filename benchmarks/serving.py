@@ -28,13 +28,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from peers.without import DEVICES
+
 PEERS = Path(__file__).parent / "peers"
 CONCURRENCY = (1, 32, 128)
-DEVICES = (
-    "nothing", "single_row", "alone", "batches", "pace", "lanes", "direct_route", "gc",
-    "switch_interval", "log_records", "request_ids",
-)  # fmt: skip
-"""Those that peers/without.py can switch off; the first stands for the whole service."""
 TARGETS = {"constant": 0.6, "mlflow": 10.0, "bentoml": 6.0, "mlserver": 2.5}
 ROW: dict[str, Any] = {
     "origin": "JFK", "dest": "SFO", "carrier": "B6", "distance": 2586, "hour": 17, "weekday": 4,

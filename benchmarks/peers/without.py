@@ -8,8 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from fastapi.routing import APIRoute
-
 DEVICES: dict[str, Callable[[Callable[[str], Any]], None]] = {}
 """Functions that switch off the device of their name; they take an importer of `mlops` modules."""
 
@@ -27,14 +25,11 @@ def nothing(_: Callable[[str], Any]) -> None:
 @device
 def single_row(mlops: Callable[[str], Any]) -> None:
     """Predict a single row as a table."""
-    predictor = mlops("serving.predictor").Predictor
-    after = predictor.__post_init__
 
-    def by_table(self: Any) -> None:
-        after(self)
-        self._one = None
+    def by_table(predictor: Any) -> None:
+        predictor._one = None
 
-    predictor.__post_init__ = by_table
+    _after_init(mlops, by_table)
 
 
 @device
@@ -52,14 +47,11 @@ def alone(mlops: Callable[[str], Any]) -> None:
 @device
 def batches(mlops: Callable[[str], Any]) -> None:
     """Predict each waiting request by itself."""
-    predictor = mlops("serving.predictor").Predictor
-    after = predictor.__post_init__
 
-    def of_one(self: Any) -> None:
-        after(self)
-        self._soon.most = self._later.most = 1
+    def of_one(predictor: Any) -> None:
+        predictor._soon.most = predictor._later.most = 1
 
-    predictor.__post_init__ = of_one
+    _after_init(mlops, of_one)
 
 
 @device
@@ -71,19 +63,18 @@ def pace(mlops: Callable[[str], Any]) -> None:
 @device
 def lanes(mlops: Callable[[str], Any]) -> None:
     """Let all requests wait in one queue."""
-    predictor = mlops("serving.predictor").Predictor
-    after = predictor.__post_init__
 
-    def one_lane(self: Any) -> None:
-        after(self)
-        self._later = self._soon
+    def one_lane(predictor: Any) -> None:
+        predictor._later = predictor._soon
 
-    predictor.__post_init__ = one_lane
+    _after_init(mlops, one_lane)
 
 
 @device
 def direct_route(mlops: Callable[[str], Any]) -> None:
     """Route through FastAPI."""
+    from fastapi.routing import APIRoute
+
     mlops("serving.openapi").Direct = APIRoute
 
 
@@ -122,6 +113,18 @@ def log_records(mlops: Callable[[str], Any]) -> None:
 def request_ids(mlops: Callable[[str], Any]) -> None:
     """Take the ids of requests from the system's random numbers."""
     mlops("serving.app").IDS = random.SystemRandom()
+
+
+def _after_init(mlops: Callable[[str], Any], change: Callable[[Any], None]) -> None:
+    """Change each predictor after its creation."""
+    kind = mlops("serving.predictor").Predictor
+    init = kind.__post_init__
+
+    def changed(self: Any) -> None:
+        init(self)
+        change(self)
+
+    kind.__post_init__ = changed
 
 
 def main(package: str, port: int, name: str) -> None:

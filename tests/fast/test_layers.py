@@ -87,3 +87,13 @@ def test_a_violation_is_reported(repo: Path, module: str, line: str, named: str)
     done = lint(repo)
     assert done.returncode == 1
     assert named in done.stdout
+
+
+def test_an_import_of_a_module_that_is_gone_is_reported(repo: Path) -> None:
+    """A release that moves modules breaks a team's own imports of them."""
+    own = repo / "src/late_flights/own.py"
+    own.write_text("from .mlops.gone import thing\nimport elsewhere\n")
+    mypy = [str(Path(sys.executable).with_name("mypy")), "--follow-imports=skip", str(own)]
+    done = subprocess.run(mypy, cwd=repo, capture_output=True, text=True, check=False)
+    assert [line for line in done.stdout.splitlines() if "error" in line and "mlops.gone" in line]
+    assert "elsewhere" not in done.stdout

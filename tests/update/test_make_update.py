@@ -138,6 +138,28 @@ def test_trust_is_requested_in_one_line(team: Team, platform: Platform) -> None:
     assert (team.folder / "moved").exists()
 
 
+def test_a_moved_file_is_neither_lost_nor_restored(team: Team, platform: Platform) -> None:
+    moves = {"docker/install.sh": "docker/group.sh", "docker/compile.py": "docker/bytecode.py"}
+    words = ["{{ _copier_python }}", "{{ _copier_conf.src_path }}/hooks/migrate.py"]
+    for old, new in moves.items():
+        template = platform.folder / "template"
+        (template / old).rename(template / new)
+        words += ["--rename", old, new]
+    entry = f"  - version: v999.1.0\n    command: {words}\n"
+    platform.edit("copier.yml", "_migrations:\n", f"_migrations:\n{entry}")
+    platform.release("999.1.0")
+    edited, deleted = moves
+    (team.folder / deleted).unlink()
+    team.write(edited, team.read(edited) + "# Ours.\n")
+    code, output = team.make("update", "TRUST=1")
+    assert code == 0
+    assert team.read(moves[edited]).endswith("# Ours.\n")
+    assert f"git checkout HEAD -- {edited}" not in output
+    assert not (team.folder / moves[deleted]).exists()
+    assert f"- {moves[deleted]} is not added, because you deleted {deleted}" in output
+    assert " is new" not in output
+
+
 def test_an_unreachable_template_is_reported(team: Team, platform: Platform) -> None:
     platform.folder.rename(platform.folder.with_name("elsewhere"))
     code, output = team.make("update")

@@ -17,12 +17,12 @@ def run(names: list[str], as_json: bool) -> int:
     Raises:
         Problem: there is no such check.
     """
-    known = checks.CHECKS
-    if unknown := [name for name in names if name not in known]:
-        raise Problem(f"no check is called {', '.join(unknown)}; there are {', '.join(known)}")
+    available = checks.CHECKS
+    if unknown := [name for name in names if name not in available]:
+        raise Problem(f"no check is called {', '.join(unknown)}; there are {', '.join(available)}")
     results = {}
-    for name in names or known:
-        results[name] = _run(known[name])
+    for name in names or available:
+        results[name] = _run(available[name])
         if not as_json:
             _show(name, results[name])
     if as_json:
