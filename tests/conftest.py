@@ -12,7 +12,7 @@ import copier
 import jinja2
 import pytest
 import yaml
-from isolation import environment
+from isolation import environment, shared
 from releases import Repos, covering, publish
 
 ROOT = Path(__file__).parents[1]
@@ -29,8 +29,9 @@ def root() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the user's own settings out of every test, and git off the network."""
-    home = tmp_path_factory.mktemp("home")
-    variables = environment(home)
+    variables = environment(tmp_path_factory.mktemp("home"))
+    # All repos share mypy's cache: their libraries are the same.
+    variables["MYPY_CACHE_DIR"] = str(shared(tmp_path_factory) / "mypy")
     # Git sets some of these in hooks; the others could point to a real server.
     dropped = ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "MLFLOW_TRACKING_URI", "VIRTUAL_ENV"]
     dropped += [name for name in os.environ if name.startswith("MLOPS_")]
@@ -44,7 +45,10 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once() -> Iterator[None]:
-    """Cache Jinja's compiled templates: Copier compiles each path again in every render."""
+    """Cache Jinja's compiled templates: Copier compiles each path again in every render.
+
+    It also runs git for each file, to find out whether the repo stores modes: here all do.
+    """
     compile_, cache = jinja2.Environment.compile, {}
 
     def compile_once(self: jinja2.Environment, source: Any, *place: Any, **options: Any) -> Any:
@@ -58,6 +62,7 @@ def compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jinja2.Environment, "compile", compile_once)
+        patch.setattr("copier._main.is_git_available", lambda: False, raising=False)
         yield
 
 

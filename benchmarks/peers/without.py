@@ -1,7 +1,6 @@
 """The repo's own service without one of its speed devices: `without.py PACKAGE PORT DEVICE`."""
 
 import importlib
-import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -83,36 +82,6 @@ def gc(mlops: Callable[[str], Any]) -> None:
     """Collect garbage as Python does by default."""
     idle = SimpleNamespace(collect=int, freeze=int, set_threshold=lambda *_: None)
     mlops("serving.server").gc = idle
-
-
-@device
-def switch_interval(mlops: Callable[[str], Any]) -> None:
-    """Switch threads at Python's default interval."""
-    server = mlops("serving.server")
-    server.sys = SimpleNamespace(setswitchinterval=lambda _: None)
-
-
-@device
-def log_records(mlops: Callable[[str], Any]) -> None:
-    """Collect all that the standard library can log."""
-    import logging
-
-    telemetry = mlops("serving.telemetry")
-    before = {name: getattr(logging, name) for name in (
-        "logThreads", "logProcesses", "logMultiprocessing", "_srcfile")}  # fmt: skip
-    log = telemetry.log
-
-    def whole() -> None:
-        log()
-        vars(logging).update(before)
-
-    telemetry.log = whole
-
-
-@device
-def request_ids(mlops: Callable[[str], Any]) -> None:
-    """Take the ids of requests from the system's random numbers."""
-    mlops("serving.app").IDS = random.SystemRandom()
 
 
 def _after_init(mlops: Callable[[str], Any], change: Callable[[Any], None]) -> None:

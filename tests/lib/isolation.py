@@ -3,6 +3,14 @@
 import os
 from pathlib import Path
 
+import pytest
+
+
+def shared(factory: pytest.TempPathFactory) -> Path:
+    """Return the temporary folder that all workers of this session share."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
 
 def environment(folder: Path) -> dict[str, str]:
     """Write empty settings to a folder and return the variables that point to them."""
@@ -21,8 +29,6 @@ def environment(folder: Path) -> dict[str, str]:
         "DVC_GLOBAL_CONFIG_DIR": str(folder),
         "DVC_SYSTEM_CONFIG_DIR": str(folder),
         "DVC_NO_ANALYTICS": "true",
-        # Repos share mypy's cache: their libraries are the same.
-        "MYPY_CACHE_DIR": str(folder / "mypy"),
     }
     for role in ("AUTHOR", "COMMITTER"):
         variables |= {f"GIT_{role}_NAME": "Tests", f"GIT_{role}_EMAIL": "tests@example.com"}

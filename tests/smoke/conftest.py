@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from isolation import shared
 from repos import Repo
 
 COVERING = (
@@ -99,9 +100,7 @@ def repo(tree: Path, need: Callable[[str], str], git: Callable[..., str]) -> Rep
 @pytest.fixture(scope="session")
 def trained(repo: Repo, scenario: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Repo:
     """The scenario's repo after `make pipeline`, which one worker runs for all workers."""
-    own = tmp_path_factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    copy = shared / "-".join(("trained", *scenario.values()))
+    copy = shared(tmp_path_factory) / "-".join(("trained", *scenario.values()))
     with copy.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if copy.exists():

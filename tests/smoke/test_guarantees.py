@@ -22,7 +22,7 @@ def _versions(repo: Repo) -> str:
 def test_a_worse_challenger_is_blocked_and_only_changed_stages_run(variant: Variant) -> None:
     repo = variant(True)
     before = _versions(repo)
-    repo.edit("params.yaml", "learning_rate: 0.05", "learning_rate: 0.01")
+    repo.edit("params.yaml", "learning_rate: 0.1", "learning_rate: 0.01")
     repo.edit("params.yaml", "rounds: 600", "rounds: 20")
     done = repo.run("dvc", "repro")
     assert done.code != 0
@@ -53,7 +53,7 @@ def test_a_users_file_next_to_the_raw_tables_is_kept(variant: Variant) -> None:
 def test_a_better_challenger_becomes_the_second_version(trained: Repo, variant: Variant) -> None:
     repo = variant(True)
     repo.edit("params.yaml", "seed: 7", "seed: 8")
-    repo.edit("params.yaml", "num_leaves: 63", "num_leaves: 95")
+    repo.edit("params.yaml", "num_leaves: 31", "num_leaves: 47")
     repo.edit("params.yaml", "{min: -0.002}", "{min: -0.02}")
     done = repo.run("dvc", "repro")
     assert done.code == 0
@@ -76,7 +76,7 @@ def test_lineage_is_complete_and_registering_is_idempotent(trained: Repo, varian
     assert lineage["git_sha"] == head
     assert lineage["gate"] == "passed"
     assert len(lineage["data_digest"]) == len(lineage["model_digest"]) == 64
-    assert lineage["params"]["model.learning_rate"] == "0.05"
+    assert lineage["params"]["model.learning_rate"] == "0.1"
     scores = json.loads((repo.folder / "reports" / "metrics.json").read_text())
     assert lineage["metrics"]["roc_auc"] == scores["roc_auc"]
 
@@ -97,7 +97,7 @@ def test_a_model_can_be_registered_with_another_mlflow(variant: Variant) -> None
          ["flights breaks the schema", "distance: greater_than_or_equal_to(1)", "rows:"]),
         ("model.py", "def train(", "def fit(", "train",
          ["model.py has no train(train, valid, params)"]),
-        ("../../params.yaml", "learning_rate: 0.05", "learning_rate: fast", "train",
+        ("../../params.yaml", "learning_rate: 0.1", "learning_rate: fast", "train",
          ["params.yaml: model.learning_rate:", "'fast'"]),
         ("../../params.yaml", "  roc_auc: {min: 0.70}", "  roc_au: {min: 0.70}", "gate",
          ["gate.metrics", "no metric roc_au"]),

@@ -172,7 +172,7 @@ def test_a_model_is_released_and_rolled_back(host: Host, mlflow: str) -> None:
     # A better model is released in the same way.
     repo.edit("params.yaml", "rounds: 20", "rounds: 600")
     repo.edit("params.yaml", "seed: 7", "seed: 8")
-    repo.edit("params.yaml", "num_leaves: 63", "num_leaves: 95")
+    repo.edit("params.yaml", "num_leaves: 31", "num_leaves: 47")
     repo.edit("params.yaml", "{min: -0.002}", "{min: -0.02}")
     host.git(repo.folder, "commit", "--quiet", "--all", "--message", "Another seed, more leaves")
     assert repo.run("dvc", "repro").code == 0

@@ -22,8 +22,8 @@ echo "uv $*" >> {log}
 [ "$1 $3" != "run pytest" ] || exit "${{PLATFORM_TESTS:-0}}"
 """
 
-PARTS = ("upgrade", "vcs")
-"""Parts of mlops/ that the update commands need."""
+PARTS = ("__init__", "answers", "crash", "errors", "upgrade", "vcs")
+"""Modules and folders of mlops/ that the update commands need."""
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ def platform(template: Path, git: Git, tmp_path: Path) -> Platform:
     folder = tmp_path / "platform"
     git(tmp_path, "clone", "--quiet", str(template), str(folder))
     modules = folder / "template/src/{{ package_name }}/mlops"
-    parts = [path for path in modules.iterdir() if path.is_dir() and path.name not in PARTS]
-    tests = [path for path in folder.glob("template/tests/platform/*") if path.is_dir()]
-    unused = map(str, [*parts, *tests, folder / "template/deploy/chart"])
-    git(folder, "rm", "-r", "--quiet", *unused)
+    code = [path for path in modules.iterdir() if path.is_dir() or path.suffix == ".py"]
+    unused = [path for path in code if path.stem not in PARTS]
+    unused += [*folder.glob("template/tests/platform/*"), folder / "template/deploy/chart"]
+    git(folder, "rm", "-r", "--quiet", *map(str, unused))
     git(folder, "commit", "--quiet", "--message", "Less")
     git(folder, "tag", "--force", HERE)
     return Platform(folder, git)

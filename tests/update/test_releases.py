@@ -30,11 +30,12 @@ from releases import (
 ROOT = Path(__file__).parents[2]
 RELEASES = history(ROOT)
 ROUTES = [(tag, name) for tag, at in RELEASES.items() for name in covering(scenarios(ROOT, at))]
-# One route per release, with alternating scenarios: with all routes, each new release would add
-# five updates to every run.
+# One route per minor version, from its last release, with alternating scenarios: with all routes,
+# each new release would add five updates to every run.
+LAST = {tuple(tag.split(".")[:2]): tag for tag in RELEASES}.values()
 SAMPLE = [
-    (tag, (names := covering(scenarios(ROOT, at)))[index % len(names)])
-    for index, (tag, at) in enumerate(RELEASES.items())
+    (tag, (names := covering(scenarios(ROOT, RELEASES[tag])))[index % len(names)])
+    for index, tag in enumerate(LAST)
 ]
 OLDEST = ROUTES[0]
 
@@ -62,7 +63,8 @@ def later(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Repos:
 
 
 def test_the_history_contains_the_releases() -> None:
-    assert {"v0.1.0", "v0.2.0", "v0.2.1", "v0.2.2"} <= set(RELEASES) == {tag for tag, _ in SAMPLE}
+    assert {"v0.1.0", "v0.2.0", "v0.2.1", "v0.2.2"} <= set(RELEASES)
+    assert {"v0.1.0", "v0.2.2"} <= {tag for tag, _ in SAMPLE} <= set(RELEASES)
 
 
 @pytest.mark.parametrize(("tag", "scenario"), SAMPLE)

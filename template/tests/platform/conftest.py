@@ -3,6 +3,7 @@
 The sample is the team's fixture `raw` in tests/conftest.py.
 """
 
+import fcntl
 import importlib
 import json
 import re
@@ -60,32 +61,117 @@ def _copy(folder: Path, edit_params: Any) -> None:
     edit_params(gate={})
 
 
+Once = Callable[[str, Callable[[Path], None]], Path]
+SHARDS = 2
+"""Shards of the scored day."""
+REFERENCE_ROWS = 2_000
+"""Maximum of rows in the reference of the registered model: its bounds are judged in seconds."""
+
+
 @pytest.fixture(scope="session")
-def sample_joined(
-    tmp_path_factory: pytest.TempPathFactory,
-    mlops: Any,
-    edit_params: Any,
-    raw: dict[str, pd.DataFrame],
+def once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a folder once for all processes of pytest-xdist; tests only read it or copy it."""
+    own = tmp_path_factory.getbasetemp()
+    # Not by $PYTEST_XDIST_WORKER: a worker of another session may have started this one.
+    shared = own.parent if hasattr(request.config, "workerinput") else own
+
+    def make(name: str, fill: Callable[[Path], None]) -> Path:
+        folder = shared / f"sample-{name}"
+        with (shared / f"sample-{name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                unfinished = tmp_path_factory.mktemp(name)
+                fill(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def new_database(once: Once, mlops: Any) -> Path:
+    """A folder `.mlflow` with an empty database: MLflow takes seconds to create its tables."""
+
+    def fill(folder: Path) -> None:
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        with _inside(folder, mlops), mlops("registry.tracking").connected():
+            pass
+
+    return once("database", fill) / ".mlflow"
+
+
+@pytest.fixture(scope="session")
+def sample_joined(once: Once, mlops: Any, edit_params: Any, raw: dict[str, pd.DataFrame]) -> Path:
+    """A folder in which the stages up to the dataset ran on the sample."""
+
+    def fill(folder: Path) -> None:
+        with _inside(folder, mlops):
+            _copy(folder, edit_params)
+            for name, table in raw.items():
+                mlops("tables").write(table, mlops("files").RAW / f"{name}.parquet")
+            mlops("data.features").run()
+            edit_params(dataset=_split(mlops, raw))
+            mlops("data.dataset").run()
+
+    return once("joined", fill)
+
+
+@pytest.fixture(scope="session")
+def sample_trained(once: Once, sample_joined: Path, mlops: Any) -> Path:
+    """A copy of that folder, with the model trained and evaluated."""
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(sample_joined, folder, dirs_exist_ok=True)
+        with _inside(folder, mlops):
+            mlops("training.train").run()
+            mlops("training.evaluate").run()
+
+    return once("trained", fill)
+
+
+@pytest.fixture(scope="session")
+def sample_registered(once: Once, sample_trained: Path, new_database: Path, mlops: Any) -> Path:
+    """A copy of that folder, with the model registered as the first version and fetched."""
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(sample_trained, folder, dirs_exist_ok=True)
+        shutil.copytree(new_database, folder / ".mlflow")
+        with _inside(folder, mlops), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(mlops("registry.reference"), "ROWS", REFERENCE_ROWS)
+            mlops("training.gate").run()
+            mlops("training.register").run()
+            mlops("registry.fetch").run()
+
+    return once("registered", fill)
+
+
+@pytest.fixture(scope="session")
+def sample_scored(
+    once: Once, sample_registered: Path, mlops: Any, raw: dict[str, pd.DataFrame]
 ) -> Path:
-    """A folder in which the stages up to the dataset ran on the sample; once per session."""
-    folder = tmp_path_factory.mktemp("joined")
-    with _inside(folder, mlops):
-        _copy(folder, edit_params)
-        for name, table in raw.items():
-            mlops("tables").write(table, mlops("files").RAW / f"{name}.parquet")
-        mlops("data.features").run()
-        edit_params(dataset=_split(mlops, raw))
-        mlops("data.dataset").run()
-    return folder
+    """A copy of that folder, with the latest day scored in SHARDS shards.
 
+    The day before is in data/before/, in one shard.
+    """
 
-@pytest.fixture(scope="session")
-def sample_trained(sample_joined: Path, mlops: Any) -> Path:
-    """The same folder, with the model trained and evaluated."""
-    with _inside(sample_joined, mlops):
-        mlops("training.train").run()
-        mlops("training.evaluate").run()
-    return sample_joined
+    def score(day: str, shards: int) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(mlops("data.ingest"), "load", lambda: raw)
+            patch.setenv("MLOPS_DATE", day)
+            mlops("batch.rows").run(shards)
+            for shard in range(shards):
+                mlops("batch.score").run(shard)
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(sample_registered, folder, dirs_exist_ok=True)
+        with _inside(folder, mlops):
+            requests = mlops("data.features").requests(raw, mlops("data.features").section())
+            *_, before, _ = sorted(requests["event_timestamp"].dt.date.unique())
+            score(str(before), 1)
+            shutil.copytree("data/batch", "data/before")
+            score("", SHARDS)
+
+    return once("scored", fill)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +190,7 @@ def dataset(
     workspace: Path, sample_joined: Path, mlops: Any, edit_params: Any, raw: dict[str, pd.DataFrame]
 ) -> dict[str, pd.DataFrame]:
     """Add the outputs of the stages up to the dataset; return the splits, 60:20:20 by time."""
-    shutil.copytree(sample_joined / "data", workspace / "data", dirs_exist_ok=True)
+    _add(sample_joined, workspace, "data")
     edit_params(dataset=_split(mlops, raw))
     return {name: mlops("data.dataset").read(name) for name in ("train", "valid", "test")}
 
@@ -114,9 +200,33 @@ def trained(
     workspace: Path, sample_trained: Path, mlops: Any, dataset: dict[str, pd.DataFrame]
 ) -> Any:
     """Add the trained model and its reports; return the model as the team's load does."""
-    for name in ("model", "reports"):
-        shutil.copytree(sample_trained / name, workspace / name, dirs_exist_ok=True)
+    _add(sample_trained, workspace, "model", "reports")
     return mlops("contract").model().load(mlops("files").MODEL)
+
+
+@pytest.fixture(scope="module")
+def registered(
+    workspace: Path, sample_registered: Path, mlops: Any, trained: Any
+) -> dict[str, Any]:
+    """Add the first version, which is then in production, and return what `register` wrote."""
+    _add(sample_registered, workspace, ".mlflow", "reports")
+    version: dict[str, Any] = mlops("files").read_json(Path("reports/registered.json"))
+    return version
+
+
+@pytest.fixture(scope="module")
+def latest(workspace: Path, sample_scored: Path, registered: dict[str, Any]) -> Path:
+    """Add the latest day and the one before in data/, scored but not published; return the first.
+
+    The folder that is returned is a copy for the tests to restore.
+    """
+    _add(sample_scored, workspace, "data/batch", "data/before")
+    return shutil.copytree(sample_scored / "data/batch", workspace / "data/latest")
+
+
+def _add(sample: Path, workspace: Path, *folders: str) -> None:
+    for name in folders:
+        shutil.copytree(sample / name, workspace / name, dirs_exist_ok=True)
 
 
 def _split(mlops: Any, raw: dict[str, pd.DataFrame]) -> dict[str, str]:

@@ -14,48 +14,20 @@ import pytest
 from deltalake import DeltaTable
 
 SHARDS = 2
-
-
-@pytest.fixture(scope="module")
-def registered(mlops: Any, trained: Any) -> dict[str, Any]:
-    """Register the first version, which is then in production."""
-    mlops("training.gate").run()
-    mlops("training.register").run()
-    version: dict[str, Any] = mlops("files").read_json(Path("reports/registered.json"))
-    return version
-
-
-def _score(mlops: Any) -> None:
-    mlops("batch.rows").run(SHARDS)
-    mlops("registry.fetch").run()
-    for shard in range(SHARDS):
-        mlops("batch.score").run(shard)
-
-
-@pytest.fixture(scope="module")
-def latest(mlops: Any, registered: dict[str, Any], raw: dict[str, pd.DataFrame]) -> Path:
-    """A copy of the latest day's files, scored."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mlops("data.ingest"), "load", lambda: raw)
-        _score(mlops)
-    return shutil.copytree(mlops("files").BATCH, Path("latest"))
+"""As many as those of the fixture `latest`."""
 
 
 @pytest.fixture
 def scored(
     mlops: Any, latest: Path, raw: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> Any:
-    """Restore the scored files of the latest day, or run the stages for another day."""
+    """Restore the scored files of the latest day, or of the day before."""
     monkeypatch.setattr(mlops("data.ingest"), "load", lambda: raw)
 
-    def restore(day: str = "") -> Any:
+    def restore(day: Path = latest) -> Any:
         batch = mlops("files").BATCH
         shutil.rmtree(batch, ignore_errors=True)
-        if day:
-            monkeypatch.setenv("MLOPS_DATE", day)
-            _score(mlops)
-        else:
-            shutil.copytree(latest, batch)
+        shutil.copytree(day, batch)
         return mlops("files").read_json(mlops("batch.rows").ABOUT)
 
     return restore
@@ -86,17 +58,16 @@ def test_batch_predictions_equal_the_models(mlops: Any, scored: Any, trained: An
 
 
 def test_publishing_a_day_again_replaces_only_that_day(
-    mlops: Any, scored: Any, raw: dict[str, pd.DataFrame]
+    mlops: Any, scored: Any, latest: Path, raw: dict[str, pd.DataFrame]
 ) -> None:
     features = mlops("contract").features()
     values = mlops("params").section("features", features.Params)
-    days = sorted(mlops("contract").requests(raw, values)["event_timestamp"].dt.date.unique())
-    counts = {}
-    for day in ("", str(days[-2]), ""):
-        counts[day or str(days[-1])] = scored(day)["rows"]
+    days = mlops("contract").requests(raw, values)["event_timestamp"].dt.date
+    for day in (latest, latest.with_name("before"), latest):
+        scored(day)
         mlops("batch.publish").run()
-    published = _published(mlops)["date"].astype(str).value_counts()
-    assert published.to_dict() == counts
+    published = _published(mlops)["date"].value_counts()
+    assert published.to_dict() == days.value_counts().sort_index().tail(2).to_dict()
 
 
 MOMENTS = {
@@ -139,7 +110,7 @@ def test_a_day_without_rows_is_refused(
 ) -> None:
     monkeypatch.setenv("MLOPS_DATE", missing)
     days = pd.to_datetime(["2013-02-01", "2013-02-04"], utc=True)
-    message = f"no rows for {missing[:10]}: they range from"
+    message = f"no rows for {missing[:10]}: the data covers"
     with pytest.raises(mlops("errors").Problem, match=message):
         mlops("batch.rows").select_day(pd.DataFrame({"event_timestamp": days}))
 
@@ -217,12 +188,15 @@ def test_invalid_days_and_missing_scores_are_reported(
     mlops: Any, scored: Any, registered: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = mlops("errors").Problem
-    with pytest.raises(problem, match="there are no rows for 1999-01-01: they range from"):
-        scored("1999-01-01")
-    with pytest.raises(problem, match="'yesterday' is not a date: type one like"):
-        scored("yesterday")
-    monkeypatch.delenv("MLOPS_DATE")
     scored()
+    for day, message in (
+        ("1999-01-01", "there are no rows for 1999-01-01: the data covers"),
+        ("yesterday", "'yesterday' is not a date: type one like"),
+    ):
+        monkeypatch.setenv("MLOPS_DATE", day)
+        with pytest.raises(problem, match=message):
+            mlops("batch.rows").run(SHARDS)
+    monkeypatch.delenv("MLOPS_DATE")
     (mlops("batch.score").SCORES / "1.parquet").unlink()
     with pytest.raises(problem, match=r"1\.parquet: not scored"):
         mlops("batch.publish").run()
@@ -264,10 +238,10 @@ def test_invalid_days_and_ranges_are_reported(
 @pytest.mark.parametrize(
     ("fails", "message"),
     [
-        ("rows", "2013-02-02 is not published: see above; to skip it, type {}"),
+        ("rows", "2013-02-02 was not published: see above; to skip it, type {}"),
         (
             "drift",
-            "2013-02-02 is published, .*type `make batch DATE=2013-02-02`; to continue, type {}",
+            "2013-02-02 was published, .*type `make batch DATE=2013-02-02`; to continue, type {}",
         ),
     ],
 )

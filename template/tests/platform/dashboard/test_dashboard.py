@@ -1,5 +1,6 @@
 """The dashboard's pages, drawn without a browser, for any type of model."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,15 @@ def _page(package: str, name: str) -> None:
     import_module(f"{package}.navigation").drawn(view)()
 
 
+@pytest.fixture(scope="module")
+def registry(workspace: Path, new_database: Path) -> Path:
+    """Add an empty registry."""
+    return shutil.copytree(new_database, workspace / ".mlflow")
+
+
 @pytest.fixture
-def draw(mlops: Any, workspace: Path) -> Draw:
-    """Draw a page, with no cached results of other tests."""
+def draw(mlops: Any, registry: Path) -> Draw:
+    """Draw a page, with no results of other tests but the models they loaded."""
     package = mlops("dashboard").__name__
 
     def run(name: str) -> AppTest:
@@ -32,12 +39,11 @@ def draw(mlops: Any, workspace: Path) -> Draw:
         return _without_exception(page.run())
 
     st.cache_data.clear()
-    st.cache_resource.clear()
     return run
 
 
-@pytest.fixture
-def registered(mlops: Any, trained: Any) -> Any:
+@pytest.fixture(scope="module")
+def registered(mlops: Any, registry: Path, trained: Any) -> Any:
     """Register the first version, which is then in production."""
     mlops("training.gate").run()
     mlops("training.register").run()
@@ -49,7 +55,7 @@ def _without_exception(page: AppTest) -> AppTest:
     return page
 
 
-def test_the_navigation_lists_every_page(mlops: Any, workspace: Path) -> None:
+def test_the_navigation_lists_every_page(mlops: Any, registry: Path) -> None:
     script = Path(mlops("dashboard").__file__).with_name("app.py")
     page = _without_exception(AppTest.from_file(str(script), default_timeout=120).run())
     views = mlops("dashboard.navigation").pages()
@@ -67,6 +73,7 @@ def test_each_version_is_loaded_once(
     monkeypatch.setattr(mlops("registry.fetch"), "run", lambda folder: None)
     monkeypatch.setattr(mlops("registry.loading"), "load", lambda *_: object())
     assert model.loaded("1") is model.loaded("1") is not model.loaded("2")
+    st.cache_resource.clear()
 
 
 @pytest.mark.parametrize("name", ["versions", "explain"])

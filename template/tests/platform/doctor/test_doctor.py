@@ -165,7 +165,7 @@ def test_a_stale_graph(repo: Path, run_checks: Callable[..., list[Any]]) -> None
     Path("dvc.yaml").write_text("stages: {other: {cmd: other}}")
     (one,) = run_checks("graph")
     assert "make graph" in one.what
-    assert one.level == "mend"
+    assert one.level == "fix"
 
 
 def test_missing_programs(
@@ -175,7 +175,7 @@ def test_missing_programs(
     Path("deploy/chart").mkdir(parents=True)
     monkeypatch.setenv("PATH", str(repo / "nothing"))
     levels = {one.what.split()[0]: one.level for one in run_checks("tools")}
-    needed, useful = dict.fromkeys(("git", "uv", "make"), "mend"), ("argo", "helm", "kubectl")
+    needed, useful = dict.fromkeys(("git", "uv", "make"), "fix"), ("argo", "helm", "kubectl")
     assert levels == needed | dict.fromkeys(useful, "advice")
 
 
@@ -203,7 +203,7 @@ def test_an_mlflow_that_is_unreachable(
     (one,) = run_checks("services")
     assert one.what.startswith("MLflow at http://127.0.0.1:9: ")
     assert "MLFLOW_TRACKING_URI" in one.remedy
-    assert one.level == "mend"
+    assert one.level == "fix"
 
 
 def test_a_dvc_remote_that_is_unreachable(
@@ -301,7 +301,7 @@ def test_a_missing_answers_file_is_advice(repo: Path, run_checks: Callable[..., 
 
 @pytest.mark.parametrize(
     ("levels", "code"),
-    [([], 0), (["knowing"], 0), (["advice"], 3), (["advice", "mend"], 1), (["mend"], 1)],
+    [([], 0), (["knowing"], 0), (["advice"], 3), (["advice", "fix"], 1), (["fix"], 1)],
 )
 def test_exit_codes(
     mlops: Mlops, monkeypatch: pytest.MonkeyPatch, levels: list[str], code: int
@@ -342,7 +342,7 @@ def test_the_command_line(repo: Path) -> None:
     assert done.returncode == 1
     findings = json.loads(done.stdout)
     assert findings["graph"] == []
-    assert findings["conflicts"][0]["level"] == "mend"
+    assert findings["conflicts"][0]["level"] == "fix"
 
 
 def _git(*arguments: str, cwd: Path | None = None) -> None:

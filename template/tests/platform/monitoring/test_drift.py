@@ -1,12 +1,12 @@
 """Drift: rows like the test split raise no alarm, and differences are reported by name."""
 
-import json
+import pickle
 import re
-import subprocess
+import shutil
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,51 +15,87 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from deltalake import DeltaTable
 from pandera.typing.pandas import Series
 from prometheus_client.parser import text_string_to_metric_families
 
-DRAWS = 200
+DRAWS = 100
+
+
+Run = Callable[..., dict[str, Any]]
+"""Run the stage for the published day or for other rows, and return its result."""
 
 
 @pytest.fixture(scope="module")
-def published(mlops: Any, trained: Any, raw: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    """Put a model into production and publish its latest day."""
-    mlops("training.gate").run()
-    mlops("training.register").run()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mlops("data.ingest"), "load", lambda: raw)
-        mlops("batch.rows").run(2)
-        mlops("registry.fetch").run()
-        for shard in range(2):
-            mlops("batch.score").run(shard)
-        mlops("batch.publish").run()
+def published(mlops: Any, latest: Path) -> dict[str, Any]:
+    """Publish the latest day with the model in production."""
+    mlops("batch.publish").run()
     about: dict[str, Any] = mlops("files").read_json(mlops("batch.publish").PUBLISHED)
     return about
 
 
+@pytest.fixture(scope="module")
+def run(mlops: Any, published: dict[str, Any], raw: dict[str, pd.DataFrame]) -> Iterator[Run]:
+    """Run the stage; bounds and labels of the same rows are computed once, and nothing is drawn."""
+    module, computed = mlops("monitoring.drift"), {}
+    thresholds = mlops("monitoring.thresholds").Thresholds
+
+    def limits(argument: Any) -> Any:
+        """Leave out what only the stage reads, such as `retrain`."""
+        if isinstance(argument, thresholds):
+            return argument.model_dump(include={*thresholds.model_fields})
+        return argument
+
+    def once(function: Any) -> Any:
+        def remembered(*arguments: Any) -> Any:
+            columns = [*mlops("contract").schema().Features.to_schema().columns]
+            version = DeltaTable(mlops("settings").settings().predictions).version()
+            of_function = [limits(each) for each in arguments]
+            key = pickle.dumps((function.__name__, of_function, columns, version))
+            if key not in computed:
+                computed[key] = function(*arguments)
+            return computed[key]
+
+        return remembered
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlops("data.ingest"), "load", lambda: raw)
+        patch.setattr(mlops("monitoring.exporters"), "PICTURES", 0)
+        patch.setattr(module, "views", once(module.views))
+        current = mlops("monitoring.current")
+        patch.setattr(current, "labelled", once(current.labelled))
+
+        def run(day: pd.DataFrame | None = None) -> dict[str, Any]:
+            with pytest.MonkeyPatch.context() as another:
+                if day is not None:
+                    another.setattr(current, "day", lambda _: day)
+                module.run()
+            result: dict[str, Any] = mlops("files").read_json(module.DRIFT)
+            return result
+
+        yield run
+
+
+@pytest.fixture(scope="module")
+def quiet(run: Run) -> dict[str, Any]:
+    """The result for the published day."""
+    return run()
+
+
+@pytest.fixture(scope="module")
+def fine(run: Run, reference_rows: pd.DataFrame) -> dict[str, Any]:
+    """The result for the rows of the reference, which have not moved."""
+    return run(reference_rows)
+
+
 @pytest.fixture
-def drift(
-    mlops: Any,
-    published: dict[str, Any],
-    raw: dict[str, pd.DataFrame],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Any:
-    """Run the stage, drawing two columns at most, and return its result."""
-    monkeypatch.setattr(mlops("data.ingest"), "load", lambda: raw)
+def drift(mlops: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the stage, drawing two columns at most."""
     monkeypatch.setattr(mlops("monitoring.exporters"), "PICTURES", 2)
-    module = mlops("monitoring.drift")
-
-    def run(current: pd.DataFrame | None = None) -> dict[str, Any]:
-        if current is not None:
-            monkeypatch.setattr(mlops("monitoring.current"), "day", lambda _: current)
-        module.run()
-        result: dict[str, Any] = mlops("files").read_json(module.DRIFT)
-        return result
-
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def reference_rows(mlops: Any, published: dict[str, Any]) -> pd.DataFrame:
     """The inputs and predictions of the reference, in the form of a day's rows."""
     examples, predictions = mlops("registry.reference").read(mlops("registry.fetch").REFERENCE)
@@ -131,12 +167,14 @@ def test_the_bound_grows_with_the_columns_and_the_tail(mlops: Any) -> None:
     assert fixed.bound([0.1, 1.0], [5.0], 0.2, 10) == 1.35
 
 
-def test_a_column_that_moved_is_reported(drift: Any, reference_rows: pd.DataFrame) -> None:
+def test_a_column_that_moved_is_reported(
+    run: Run, fine: dict[str, Any], reference_rows: pd.DataFrame
+) -> None:
     numbers = reference_rows.select_dtypes("number")
     name = str(numbers.std().idxmax())
-    result = drift(reference_rows.assign(**{name: numbers[name] + 10 * numbers[name].std()}))
+    result = run(reference_rows.assign(**{name: numbers[name] + 10 * numbers[name].std()}))
     assert [line for line in result["moved"] if line.startswith(f"{name} is ")]
-    assert len(drift(reference_rows)["moved"]) < len(result["moved"])
+    assert len(fine["moved"]) < len(result["moved"])
 
 
 def test_a_feature_without_values_is_reported(
@@ -172,7 +210,7 @@ def test_words_and_texts_have_a_distance(mlops: Any) -> None:
 @pytest.mark.parametrize("labels", [False, True])
 def test_with_few_rows_only_the_labels_of_the_week_are_judged(
     mlops: Any,
-    drift: Any,
+    run: Run,
     reference_rows: pd.DataFrame,
     labels: bool,
     edit_params: Any,
@@ -193,7 +231,7 @@ def test_with_few_rows_only_the_labels_of_the_week_are_judged(
     params = Path("params.yaml").read_text()
     try:
         edit_params(monitor={"retrain": f"touch {tmp_path}/retrained"})
-        result = drift(reference_rows.head(3).assign(**{str(reference_rows.columns[0]): None}))
+        result = run(reference_rows.head(3).assign(**{str(reference_rows.columns[0]): None}))
     finally:
         Path("params.yaml").write_text(params)
     assert result["judged"] is labels
@@ -211,14 +249,14 @@ def test_with_few_rows_only_the_labels_of_the_week_are_judged(
 
 
 def test_metrics_that_the_production_model_does_not_support_are_reported(
-    mlops: Any, drift: Any, monkeypatch: pytest.MonkeyPatch
+    mlops: Any, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         mlops("contract").metrics(),
         "score",
         lambda examples, predictions: {"error": predictions["a new name"].mean()},
     )
-    result = drift()
+    result = run()
     assert result["judged"]
     assert not result["quality"]
     (line,) = result["unjudged"]
@@ -226,13 +264,13 @@ def test_metrics_that_the_production_model_does_not_support_are_reported(
 
 
 def test_a_version_without_a_reference_is_not_judged(
-    mlops: Any, drift: Any, capsys: pytest.CaptureFixture[str]
+    mlops: Any, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reference = mlops("registry.fetch").REFERENCE
     content = reference.read_bytes()
     reference.unlink()
     try:
-        result = drift()
+        result = run()
     finally:
         reference.write_bytes(content)
     assert not result["judged"]
@@ -240,7 +278,7 @@ def test_a_version_without_a_reference_is_not_judged(
 
 
 def test_drift_fails_the_stage_or_retrains_only_if_configured(
-    mlops: Any, drift: Any, reference_rows: pd.DataFrame, edit_params: Any
+    mlops: Any, run: Run, reference_rows: pd.DataFrame, edit_params: Any
 ) -> None:
     problem, broken = (
         mlops("errors").Problem,
@@ -249,25 +287,25 @@ def test_drift_fails_the_stage_or_retrains_only_if_configured(
     params = Path("params.yaml").read_text()
     try:
         edit_params(monitor={"retrain": "touch retrained"})
-        drift(reference_rows)
+        run(reference_rows)
         assert not Path("retrained").exists()
-        drift(broken)
+        run(broken)
         assert Path("retrained").exists()
         edit_params(monitor={"fail": True})
         with pytest.raises(problem, match=f"{reference_rows.columns[0]}.* has no value in any row"):
-            drift(broken)
+            run(broken)
         edit_params(monitor={"retrain": "false"})
         with pytest.raises(problem, match=r"monitor\.retrain in params\.yaml failed"):
-            drift(broken)
+            run(broken)
         edit_params(monitor=None)
-        drift(broken)
+        run(broken)
     finally:
         Path("params.yaml").write_text(params)
 
 
-def test_mlflow_has_one_run_a_day(mlops: Any, drift: Any, published: dict[str, Any]) -> None:
-    drift()
-    drift()
+def test_mlflow_has_one_run_a_day(mlops: Any, run: Run, published: dict[str, Any]) -> None:
+    run()
+    run()
     with mlops("registry.tracking").connected() as client:
         experiment = mlops("registry.tracking").experiment(client)
         runs = client.search_runs([experiment], f"tags.drift = '{published['date']}'")
@@ -302,10 +340,10 @@ def gateway(status: int) -> Iterator[tuple[str, list[str]]]:
 
 
 def test_prometheus_reads_it(
-    mlops: Any, drift: Any, reference_rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    mlops: Any, run: Run, reference_rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = str(reference_rows.columns[0])
-    result = drift(reference_rows.assign(**{first: None}))
+    result = run(reference_rows.assign(**{first: None}))
     text = mlops("monitoring.exporters").TEXT.read_text()
     moved = {
         sample.labels["name"]: sample.value
@@ -319,15 +357,14 @@ def test_prometheus_reads_it(
         for name, each in result[kind].items()
         if each["moved"]
     }
-    with gateway(200) as (address, pushed):
-        monkeypatch.setenv("MLOPS_PUSHGATEWAY", address)
-        drift()
-    assert pushed[0] == f"/metrics/job/{result['name']}"
-    assert "mlops_drift_distance{" in pushed[1]
-    with gateway(500) as (address, _):
-        monkeypatch.setenv("MLOPS_PUSHGATEWAY", address)
-        with pytest.raises(mlops("errors").Problem, match=address):
-            drift()
+    for status in (200, 500):
+        with gateway(status) as (address, pushed):
+            monkeypatch.setenv("MLOPS_PUSHGATEWAY", address)
+            refused = pytest.raises(mlops("errors").Problem, match=address)
+            with nullcontext() if status == 200 else refused:
+                run()
+        assert pushed[0] == f"/metrics/job/{result['name']}"
+        assert "mlops_drift_distance{" in pushed[1]
 
 
 @pytest.fixture
@@ -345,9 +382,8 @@ def environment(mlops: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_each_environment_has_its_own_drift(
-    mlops: Any, drift: Any, environment: Any, monkeypatch: pytest.MonkeyPatch
+    mlops: Any, quiet: dict[str, Any], environment: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quiet = drift()
     moved = quiet | {"moved": ["temp has moved"], "date": "2013-11-01"}
     monitoring, groups = mlops("monitoring.exporters"), []
     with gateway(200) as (address, pushed):
@@ -435,15 +471,15 @@ def test_odd_values_do_not_break_judging_plotting_or_exporting(
 
 
 def test_infinite_values_count_as_missing(
-    mlops: Any, drift: Any, reference_rows: pd.DataFrame
+    mlops: Any, drift: Any, fine: dict[str, Any], reference_rows: pd.DataFrame
 ) -> None:
     numbers = reference_rows.select_dtypes("float")
     name = str(numbers.std().idxmax())
     few, half = (reference_rows.copy() for _ in range(2))
     few.loc[few.index[:1], name] = np.inf
     half.loc[half.index[::2], name] = -np.inf
-    before, one, many = drift(reference_rows), drift(few), drift(half)
-    assert one["moved"] == before["moved"]
+    one, many = drift(few), drift(half)
+    assert one["moved"] == fine["moved"]
     kind = "inputs" if name in one["inputs"] else "predictions"
     assert one[kind][name]["infinite"] == pytest.approx(1 / len(reference_rows), rel=0.01)
     (line,) = [line for line in many["moved"] if line.startswith(f"{name} is missing")]
@@ -454,7 +490,7 @@ def test_infinite_values_count_as_missing(
 @pytest.mark.parametrize("away", ["gateway", "MLflow", "page"])
 def test_an_exporter_that_fails_does_not_stop_the_others(
     mlops: Any,
-    drift: Any,
+    run: Run,
     reference_rows: pd.DataFrame,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -473,26 +509,31 @@ def test_an_exporter_that_fails_does_not_stop_the_others(
     for who, name in names.items():
         monkeypatch.setattr(monitoring, name, fail if who == away else record)
     with pytest.raises(mlops("errors").Problem, match=f"{away} is away") as error:
-        drift()
+        run()
     assert "\n" not in str(error.value)
     assert len(calls) == 2
     assert "rows, version" in capsys.readouterr().out
 
 
 def test_unreadable_labels_do_not_stop_the_report(
-    mlops: Any, drift: Any, monkeypatch: pytest.MonkeyPatch
+    mlops: Any, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: Any) -> None:
         raise ConnectionError("the source is away")
 
     monkeypatch.setattr(mlops("monitoring.current"), "labelled", away)
-    result = drift()
+    result = run()
     assert result["judged"]
     assert [line for line in result["unjudged"] if "the source is away" in line]
 
 
 def test_alerts_and_panels_read_what_a_finished_batch_pushes(
-    mlops: Any, drift: Any, reference_rows: pd.DataFrame, prometheus: Any, environment: Any
+    mlops: Any,
+    run: Run,
+    fine: dict[str, Any],
+    reference_rows: pd.DataFrame,
+    prometheus: Any,
+    environment: Any,
 ) -> None:
     monitoring, first = mlops("monitoring.exporters"), str(reference_rows.columns[0])
 
@@ -504,10 +545,7 @@ def test_alerts_and_panels_read_what_a_finished_batch_pushes(
             monitoring.to_prometheus(result)
         return pushed[1]
 
-    fine, broken = (
-        drift(reference_rows) | {"moved": []},
-        drift(reference_rows.assign(**{first: None})),
-    )
+    fine, broken = fine | {"moved": []}, run(reference_rows.assign(**{first: None}))
     for kind in ("inputs", "predictions", "quality"):
         fine[kind] = {name: each | {"moved": ""} for name, each in fine[kind].items()}
     normal, moved = record(fine, "prod"), record(broken, "prod")
@@ -535,13 +573,18 @@ def test_alerts_and_panels_read_what_a_finished_batch_pushes(
     assert set().union(*fired) == {*prometheus.rules("mlops-batch")}
 
 
-def test_monitor_says_where_the_report_is(mlops: Any, drift: Any) -> None:
-    drift()
-    command = [sys.executable, "-c", f"from {mlops('cli').__name__} import main; main()", "monitor"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert mlops("monitoring.drift").REPORT.resolve().as_uri() in done.stdout
-    assert json.loads(mlops("monitoring.drift").DRIFT.read_text())["date"] in done.stdout
+def test_monitor_says_where_the_report_is(
+    mlops: Any, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run()
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["mlops", "monitor"])
+    with pytest.raises(SystemExit) as ended:
+        mlops("cli").main()
+    assert not ended.value.code
+    output = capsys.readouterr().out
+    assert mlops("monitoring.drift").REPORT.resolve().as_uri() in output
+    assert result["date"] in output
 
 
 def test_a_column_newer_than_the_model_is_reported_but_not_judged(
@@ -554,15 +597,9 @@ def test_a_column_newer_than_the_model_is_reported_but_not_judged(
     """In a week whose earlier days were published without the column."""
     team, schema = mlops("contract").features(), mlops("contract").schema()
     requests = mlops("contract").requests(raw, mlops("data.features").section())
-    *_, before, day = sorted(requests["event_timestamp"].dt.date.unique())
-
-    def publish(day: Any) -> None:
-        monkeypatch.setenv("MLOPS_DATE", str(day))
-        mlops("batch.rows").run(1)
-        mlops("batch.score").run(0)
-        mlops("batch.publish").run()
-
-    publish(before)
+    shutil.rmtree(mlops("files").BATCH)
+    shutil.copytree("data/before", mlops("files").BATCH)
+    mlops("batch.publish").run()
 
     class Newer(schema.Features):  # type: ignore[misc, name-defined]
         """The inputs and one more."""
@@ -572,7 +609,10 @@ def test_a_column_newer_than_the_model_is_reported_but_not_judged(
     monkeypatch.setattr(schema, "Features", Newer)
     for name in ("requests", "examples"):
         monkeypatch.setattr(team, name, _newer(getattr(team, name, team.examples)), raising=False)
-    publish(day)
+    monkeypatch.setenv("MLOPS_DATE", str(requests["event_timestamp"].dt.date.max()))
+    mlops("batch.rows").run(1)
+    mlops("batch.score").run(0)
+    mlops("batch.publish").run()
     result = drift()
     assert result["judged"]
     assert result["quality"]

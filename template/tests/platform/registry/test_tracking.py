@@ -43,8 +43,8 @@ def enter(mlops: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Enter]:
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory, mlops: Any) -> Path:
-    """A repo with an evaluated model and its own MLflow database, which is slow to create."""
+def original(tmp_path_factory: pytest.TempPathFactory, new_database: Path) -> Path:
+    """A repo with an evaluated model and its own MLflow database."""
     folder = tmp_path_factory.mktemp("original")
     for name in ("model", "reports"):
         (folder / name).mkdir(parents=True)
@@ -53,12 +53,7 @@ def original(tmp_path_factory: pytest.TempPathFactory, mlops: Any) -> Path:
     (folder / "model/weights").write_text("1")
     (folder / "reports/metrics.json").write_text(json.dumps({"auc": 0.75, "baselines": {}}))
     (folder / "reports/slices.json").write_text("{}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(folder)
-        mlops("settings").settings.cache_clear()
-        with mlops("registry.tracking").connected():
-            pass
+    shutil.copytree(new_database, folder / ".mlflow")
     return folder
 
 

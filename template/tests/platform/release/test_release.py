@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,12 +63,13 @@ esac
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> str:
+def registry(tmp_path_factory: pytest.TempPathFactory, new_database: Path) -> str:
     """An MLflow database with the versions of GATES, and drift runs of two versions."""
     import mlflow
 
     folder = tmp_path_factory.mktemp("registry")
-    uri = f"sqlite:///{folder}/mlflow.db"
+    shutil.copytree(new_database, folder / ".mlflow")
+    uri = f"sqlite:///{folder}/.mlflow/mlflow.db"
     client = mlflow.MlflowClient(uri, uri)
     experiment = client.create_experiment("toy", artifact_location=(folder / "runs").as_uri())
     client.create_registered_model("toy")
@@ -86,9 +89,38 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> str:
     return uri
 
 
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a folder with a repo for a host and, as `server`, its `origin`; made once each."""
+
+    @cache
+    def start(host: str) -> Path:
+        folder = tmp_path_factory.mktemp(host) / "repo"
+        for env in ("staging", "prod"):
+            (folder / "deploy/envs" / env).mkdir(parents=True)
+            _file(env, folder).write_text(HEAD.format(env))
+        (folder / "pyproject.toml").write_text(PYPROJECT)
+        (folder / "orchestration").mkdir()
+        (folder / "orchestration/pipelines.json").write_text(json.dumps({"pipelines": GRAPH}))
+        (folder / ".copier-answers.yml").write_text(f"git_host: {host}\n")
+        (folder / "images.json").write_text(json.dumps(IMAGES))
+        (folder / ".gitignore").write_text("images.json\n")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            _git("init", "--quiet", "--initial-branch", "main")
+            _git("add", "--all")
+            _git("commit", "--quiet", "--message", "Start")
+            _git("clone", "--quiet", "--bare", ".", "../server")
+            _git("remote", "add", "origin", "../server")
+        return folder.parent
+
+    return start
+
+
 @pytest.fixture(params=["none"])
 def repo(
     request: pytest.FixtureRequest,
+    started: Callable[[str], Path],
     tmp_path: Path,
     registry: str,
     mlops: Mlops,
@@ -105,22 +137,9 @@ def repo(
     gh.parent.mkdir()
     gh.write_text(GH.format(folder=tmp_path))
     gh.chmod(0o755)
+    shutil.copytree(started(request.param), tmp_path, dirs_exist_ok=True)
     folder = tmp_path / "repo"
-    for env in ("staging", "prod"):
-        (folder / "deploy/envs" / env).mkdir(parents=True)
-        _file(env, folder).write_text(HEAD.format(env))
-    (folder / "pyproject.toml").write_text(PYPROJECT)
-    (folder / "orchestration").mkdir()
-    (folder / "orchestration/pipelines.json").write_text(json.dumps({"pipelines": GRAPH}))
-    (folder / ".copier-answers.yml").write_text(f"git_host: {request.param}\n")
-    (folder / "images.json").write_text(json.dumps(IMAGES))
-    (folder / ".gitignore").write_text("images.json\n")
     monkeypatch.chdir(folder)
-    _git("init", "--quiet", "--initial-branch", "main")
-    _git("add", "--all")
-    _git("commit", "--quiet", "--message", "Start")
-    _git("clone", "--quiet", "--bare", ".", "../server")
-    _git("remote", "add", "origin", "../server")
     mlops("settings").settings.cache_clear()
     yield folder
     mlops("settings").settings.cache_clear()
@@ -542,9 +561,14 @@ def test_only_the_state_at_origin_counts(
 
 
 def test_images_can_be_released_before_the_first_version(
-    repo: Path, promote: Callable[..., None], problem: Any, monkeypatch: pytest.MonkeyPatch
+    repo: Path,
+    new_database: Path,
+    promote: Callable[..., None],
+    problem: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{repo.parent}/empty.db")
+    shutil.copytree(new_database, repo.parent / "empty")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{repo.parent}/empty/mlflow.db")
     with problem("no version of toy has passed its gate"):
         promote()
     promote(images="images.json")

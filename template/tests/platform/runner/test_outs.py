@@ -1,11 +1,10 @@
 """Files that people put into a folder that a stage writes are not deleted silently."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.repo import Repo
 
 STAGES = """
 stages:
@@ -25,13 +24,15 @@ stages:
 def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").write_text(STAGES)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
     Path("params.yaml").write_text("data: 1\n")
-    _dvc("init", "--no-scm", "--quiet")
+    Repo.init(no_scm=True).close()
     return tmp_path
 
 
-def _dvc(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True, capture_output=True)
+def _reproduce() -> None:
+    with Repo() as repo:
+        repo.reproduce()
 
 
 def test_a_users_file_stops_the_pipeline_and_is_kept(mlops: Any, repo: Path) -> None:
@@ -44,7 +45,7 @@ def test_a_users_file_stops_the_pipeline_and_is_kept(mlops: Any, repo: Path) -> 
     assert mine.read_text() == "the only copy"
     mine.rename("mine.csv")
     mine.parent.rmdir()
-    _dvc("repro", "--quiet")
+    _reproduce()
     check()  # all files were written by stages
     Path("data/raw/of an earlier run").write_text("data: 1\n")
     check()  # its content is in the cache
@@ -59,7 +60,7 @@ def test_a_users_file_stops_the_pipeline_and_is_kept(mlops: Any, repo: Path) -> 
 
 
 def test_a_users_file_in_place_of_an_output_is_kept(mlops: Any, repo: Path) -> None:
-    _dvc("repro", "--quiet")
+    _reproduce()
     table = Path("data/raw/table")
     table.unlink()  # it may be a link into DVC's cache
     table.write_text("mine")

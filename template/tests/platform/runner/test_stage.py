@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -86,9 +87,10 @@ class Toy:
         self.mlops, self.folder, self.monkeypatch = mlops, folder, monkeypatch
         self.repo, self.remote, self.log = folder / "repo", folder / "remote", folder / "log"
         self.containers = 0
-        for name, text in FILES.items():
-            self.write(name, text)
-        self.write(".dvc/config", f"[core]\nremote = r\n['remote \"r\"']\nurl = {self.remote}\n")
+        if not self.repo.exists():
+            for name, text in FILES.items():
+                self.write(name, text)
+            self.write(".dvc/config", "[core]\nremote = r\n['remote \"r\"']\nurl = ../../remote\n")
 
     def write(self, name: str, text: str) -> None:
         (self.repo / name).parent.mkdir(parents=True, exist_ok=True)
@@ -154,18 +156,45 @@ def digests(lock: Path) -> dict[str, Any]:
     return {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
 
 
-@pytest.fixture
-def toy(mlops: Mlops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
-    (tmp_path / "scratch").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    monkeypatch.setenv("LOG", str(tmp_path / "log"))
+@contextmanager
+def entered(mlops: Mlops, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
+    """Create the repo in a folder, or use the one there, with the variables of its own."""
+    (folder / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "scratch"))
+    monkeypatch.setenv("TMPDIR", str(folder / "scratch"))
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(folder / "site"))
+    monkeypatch.setenv("LOG", str(folder / "log"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    yield Toy(mlops, tmp_path, monkeypatch)
+    yield Toy(mlops, folder, monkeypatch)
     mlops("settings").settings.cache_clear()
-    assert not list((tmp_path / "scratch").iterdir()), "a scratch folder was left behind"
+    assert not list((folder / "scratch").iterdir()), "a scratch folder was left behind"
+
+
+@pytest.fixture
+def toy(mlops: Mlops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
+    with entered(mlops, tmp_path, monkeypatch) as toy:
+        yield toy
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, mlops: Mlops) -> Path:
+    """A folder with the repo after `Toy.repro`, and its remote."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch, entered(mlops, folder, patch) as toy:
+        toy.repro()
+    return folder
+
+
+@pytest.fixture
+def reproduced(
+    mlops: Mlops, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Toy]:
+    """A copy of the repo after `Toy.repro`, and of its remote."""
+    for name in ("repo", "remote"):
+        shutil.copytree(finished / name, tmp_path / name)
+    with entered(mlops, tmp_path, monkeypatch) as toy:
+        yield toy
 
 
 def test_stages_in_fresh_folders_make_the_same_bytes_as_dvc_repro(toy: Toy) -> None:
@@ -175,10 +204,9 @@ def test_stages_in_fresh_folders_make_the_same_bytes_as_dvc_repro(toy: Toy) -> N
     assert recorded == toy.repro()
 
 
-def test_unchanged_stages_are_skipped_in_a_fresh_folder(toy: Toy) -> None:
-    expected = toy.repro()
-    assert toy.run(*STAGES) == []
-    assert toy.recorded() == expected
+def test_unchanged_stages_are_skipped_in_a_fresh_folder(reproduced: Toy) -> None:
+    assert reproduced.run(*STAGES) == []
+    assert reproduced.recorded() == digests(reproduced.repo / "dvc.lock")
 
 
 @pytest.mark.parametrize(
@@ -194,38 +222,37 @@ def test_unchanged_stages_are_skipped_in_a_fresh_folder(toy: Toy) -> None:
     ],
 )
 def test_a_change_reruns_what_follows_with_the_right_inputs(
-    toy: Toy, file: str, old: str, new: str, commands: list[str]
+    reproduced: Toy, file: str, old: str, new: str, commands: list[str]
 ) -> None:
-    toy.repro()
-    toy.change(old, new, file)
-    assert toy.run(*STAGES) == commands
-    assert toy.recorded() == toy.repro()
+    reproduced.change(old, new, file)
+    assert reproduced.run(*STAGES) == commands
+    assert reproduced.recorded() == reproduced.repro()
 
 
 def test_persistent_outs_are_made_once_per_run(toy: Toy) -> None:
     toy.change("outs: [report]", "outs: [{report: {persist: true}}]", "dvc.yaml")
     toy.repro()
     assert toy.run(*STAGES, run_id="r1") == ["report"]
-    assert toy.run(*STAGES, run_id="r1") == []
+    assert toy.run("report", run_id="r1") == []
     assert toy.run(*STAGES, run_id="r2") == ["report"]
 
 
-def test_change_in_a_part_that_a_stage_does_not_read_does_not_rerun_it(toy: Toy) -> None:
-    toy.repro()
-    toy.change('write_text("b")', 'write_text("B")', "src/toy/step.py")
-    toy.change(", src/toy/step.py", "", "dvc.yaml")
-    toy.change("params: [rows]", "params: [rows]\n    deps: [src/toy/step.py]", "dvc.yaml")
-    assert toy.run(*STAGES) == ["ingest"]
+def test_change_in_a_part_that_a_stage_does_not_read_does_not_rerun_it(reproduced: Toy) -> None:
+    reproduced.change('write_text("b")', 'write_text("B")', "src/toy/step.py")
+    reproduced.change(", src/toy/step.py", "", "dvc.yaml")
+    reproduced.change("params: [rows]", "params: [rows]\n    deps: [src/toy/step.py]", "dvc.yaml")
+    assert reproduced.run(*STAGES) == ["ingest"]
 
 
-def test_unpushed_out_and_new_out_are_made(toy: Toy) -> None:
-    toy.repro()
-    shutil.rmtree(toy.remote)
-    assert toy.run("ingest", run_id="r1") == ["ingest"]
-    assert toy.run("ingest", run_id="r2") == []
-    toy.change("outs: [data/raw]", "outs: [data/raw, data/new]", "dvc.yaml")
-    toy.write("src/toy/step.py", FILES["src/toy/step.py"] + 'Path("data/new").write_text("new")\n')
-    assert toy.run("ingest", run_id="r3") == ["ingest"]
+def test_unpushed_out_and_new_out_are_made(reproduced: Toy) -> None:
+    shutil.rmtree(reproduced.remote)
+    assert reproduced.run("ingest", run_id="r1") == ["ingest"]
+    assert reproduced.run("ingest", run_id="r2") == []
+    reproduced.change("outs: [data/raw]", "outs: [data/raw, data/new]", "dvc.yaml")
+    reproduced.write(
+        "src/toy/step.py", FILES["src/toy/step.py"] + 'Path("data/new").write_text("new")\n'
+    )
+    assert reproduced.run("ingest", run_id="r3") == ["ingest"]
 
 
 def test_second_start_does_nothing(toy: Toy) -> None:
@@ -270,10 +297,9 @@ def test_always_changed_stages_run_once_under_the_same_variables(toy: Toy) -> No
     assert toy.run(*STAGES) == ["ingest"]
 
 
-def test_run_without_the_previous_stage_is_reported(toy: Toy) -> None:
-    toy.repro()
-    with pytest.raises(toy.mlops("errors").Problem, match=r"run r9 .*features@x.*type"):
-        toy.run("train", run_id="r9")
+def test_run_without_the_previous_stage_is_reported(reproduced: Toy) -> None:
+    with pytest.raises(reproduced.mlops("errors").Problem, match=r"run r9 .*features@x.*type"):
+        reproduced.run("train", run_id="r9")
 
 
 def test_stage_of_another_file_is_read_from_its_committed_entry(toy: Toy) -> None:
@@ -339,16 +365,15 @@ def test_command_gets_its_environment(toy: Toy, capfd: pytest.CaptureFixture[str
     assert not (here / "data").exists()
 
 
-def test_copy_has_gits_files_and_no_outs(toy: Toy) -> None:
-    toy.repro()
-    toy.change("cmd: python", "cmd: find . | sort > $LOG && python", "dvc.yaml")
-    toy.write(".gitignore", "/ignored\n/forced\n/.dvc/tmp\n/.dvc/cache\n")
+def test_copy_has_gits_files_and_no_outs(reproduced: Toy) -> None:
+    reproduced.change("cmd: python", "cmd: find . | sort > $LOG && python", "dvc.yaml")
+    reproduced.write(".gitignore", "/ignored\n/forced\n/.dvc/tmp\n/.dvc/cache\n")
     for name in ("ignored/x", "forced", "new file"):
-        toy.write(name, "")
-    plain = toy.run("ingest", folder=toy.repo)
-    subprocess.run(["git", "init", "-q"], cwd=toy.repo, check=True)
-    subprocess.run(["git", "add", "-f", "forced"], cwd=toy.repo, check=True)
-    tracked = toy.run("ingest", folder=toy.repo, run_id="r2")
+        reproduced.write(name, "")
+    plain = reproduced.run("ingest", folder=reproduced.repo)
+    subprocess.run(["git", "init", "-q"], cwd=reproduced.repo, check=True)
+    subprocess.run(["git", "add", "-f", "forced"], cwd=reproduced.repo, check=True)
+    tracked = reproduced.run("ingest", folder=reproduced.repo, run_id="r2")
     assert not {"./data/raw/a", "./report"} & {*plain, *tracked}
     assert {"./params.yaml", "./new", "./src/toy/step.py"} <= set(plain) & set(tracked)
     assert "./ignored" not in plain + tracked

@@ -167,14 +167,14 @@ TABLES = tables()
 def repo(
     workspace: Path, mlops: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str], Any]]:
-    """Return a function that fills a store for a feature service, until NOW."""
+    """Return a function that defines a feature service, and fills its online store until NOW."""
     definitions = Path("feature_repo/definitions.py")
     own = definitions.read_text()
     # Of the team's schema, these tests only need an example of a request.
     example = {"airport": "AAA", "dest": "BBB", "hour": 1, "distance": 100}
     monkeypatch.setattr(mlops("contract"), "example", lambda: example)
 
-    def make(service: str, tables: dict[str, pd.DataFrame] = TABLES) -> Any:
+    def make(service: str, tables: dict[str, pd.DataFrame] = TABLES, online: bool = True) -> Any:
         definitions.unlink(missing_ok=True)
         text = f"{BASE}\n{textwrap.dedent(service).strip()}\n"
         text += 'model = FeatureService(name="model", features=features)\n'
@@ -184,11 +184,13 @@ def repo(
         for name, table in tables.items():
             mlops("tables").write(table, mlops("files").FEATURES / f"{name}.parquet")
         Path(".feast/online.db").unlink(missing_ok=True)
-        with mlops("data.feature_store").opened() as store:
-            mlops("data.feature_store").fill(store, NOW)
+        if online:
+            with mlops("data.feature_store").opened() as store:
+                mlops("data.feature_store").fill(store, NOW)
         for name in tables:
             (mlops("files").FEATURES / f"{name}.parquet").rename(aside / f"{name}.parquet")
-        return mlops("serving.online_features").Online()  # has no access to the tables
+        # It has no access to the tables.
+        return mlops("serving.online_features").Online() if online else None
 
     made: list[Path] = []
     aside = Path("aside")
@@ -241,7 +243,8 @@ def test_the_join_equals_feasts_own(
     """At many times: those of a table's rows, exactly one ttl later, and one missing."""
     corrected = TABLES["weather"].assign(created=pd.Timestamp(NOW), temp=1.0)
     weather = pd.concat([corrected, TABLES["weather"]], ignore_index=True)
-    repo(service, TABLES | ({"weather": weather} if "created" in service else {}))
+    tables = TABLES | ({"weather": weather} if "created" in service else {})
+    repo(service, tables, online=False)
     rows = pd.concat([requests()] * 20, ignore_index=True)
     steps = np.random.default_rng(1).integers(-4 * 96, 24, len(rows))
     rows["event_timestamp"] += pd.to_timedelta(steps * 15, unit="min")

@@ -63,10 +63,8 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def fetched(mlops: Any, trained: Any) -> Path:
+def fetched(mlops: Any, registered: Any) -> Path:
     """Return the folder of the first version, as written by `mlops production`."""
-    mlops("training.gate").run()
-    mlops("training.register").run()
     folder = Path("data/serving/model").resolve()
     mlops("registry.fetch").run(folder)
     return folder
@@ -110,7 +108,7 @@ def serve(mlops: Any, fetched: Path, now: datetime) -> Iterator[Callable[..., Se
         service.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def requests(mlops: Any, raw: dict[str, pd.DataFrame], now: datetime) -> pd.DataFrame:
     """Return up to a thousand requests of the sample, with `now` as their time."""
     features = mlops("contract").features()
@@ -120,7 +118,7 @@ def requests(mlops: Any, raw: dict[str, pd.DataFrame], now: datetime) -> pd.Data
     return rows.assign(event_timestamp=pd.Timestamp(now))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def joined(mlops: Any, requests: pd.DataFrame) -> pd.DataFrame:
     """Return the requests with the features that training and batch inference would use."""
     schema = mlops("contract").schema().Features
@@ -666,37 +664,6 @@ def test_a_model_with_another_digest_is_refused_at_start(fetched: Path, tmp_path
     assert line.endswith(f"expected {'0' * 64}")
 
 
-def test_a_signal_under_load_drops_no_request(
-    mlops: Any, fetched: Path, now: datetime, requests: pd.DataFrame, tmp_path: Path
-) -> None:
-    body = {"rows": _exact(requests[_inputs(mlops, requests)].head(1))}
-    statuses: list[int] = []
-    with _process(fetched, tmp_path / "log", MLOPS_DRAIN_SECONDS="10") as (process, url):
-        with httpx.Client(base_url=url) as client:
-            _until(lambda: _ready(client) == 200)
-
-        def load(_: int) -> None:
-            """Send like a load balancer: until the service reports that it is not ready."""
-            with httpx.Client(base_url=url, timeout=60) as client:
-                while True:
-                    answer = client.post("/v1/predict", json=body)
-                    statuses.append(answer.status_code)
-                    if answer.headers.get("connection") == "close" and _ready(client) == 503:
-                        return
-
-        with ThreadPoolExecutor(16) as pool:
-            clients = pool.map(load, range(16))
-            _until(lambda: len(statuses) > 100)
-            before = len(statuses)
-            process.send_signal(signal.SIGTERM)
-            list(clients)
-        assert process.wait(timeout=60) in (0, -signal.SIGTERM)
-    assert len(statuses) > before
-    assert set(statuses) == {200}
-    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert sum(line["message"] == "predicted" for line in lines) == len(statuses)
-
-
 def _ready(client: httpx.Client) -> int:
     try:
         return client.get("/readyz").status_code
@@ -711,9 +678,21 @@ def _until(reached: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_traces_go_where_the_variables_say(
-    mlops: Any, fetched: Path, requests: pd.DataFrame, tmp_path: Path
-) -> None:
+@dataclasses.dataclass
+class Process:
+    """The service in a process of its own, with its log and the names of the spans it sent."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: Path
+    spans: list[str]
+
+
+@pytest.fixture(scope="module")
+def traced(
+    fetched: Path, now: datetime, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Process]:
+    """Start the service with a collector of traces; the last test stops it."""
     names: list[str] = []
 
     class Collector(BaseHTTPRequestHandler):
@@ -734,22 +713,62 @@ def test_traces_go_where_the_variables_say(
         def log_message(self, *_: Any) -> None:
             """Print nothing."""
 
+    log = tmp_path_factory.mktemp("traced") / "log"
     with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
         threading.Thread(target=collector.serve_forever, daemon=True).start()
         variables = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
             "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "MLOPS_DRAIN_SECONDS": "10",
         }
-        with (
-            _process(fetched, tmp_path / "log", **variables) as (_, url),
-            httpx.Client(base_url=url, timeout=60) as client,
-        ):
-            _until(lambda: _ready(client) == 200)
-            body = {"rows": _exact(requests[_inputs(mlops, requests)].head(1))}
-            assert client.post("/v1/predict", json=body).status_code == 200
-            _until(lambda: "POST /v1/predict" in names)
+        with _process(fetched, log, **variables) as (process, url):
+            with httpx.Client(base_url=url) as client:
+                _until(lambda: _ready(client) == 200)
+            yield Process(process, url, log, names)
         collector.shutdown()
-    assert not any("readyz" in name for name in names)
+
+
+def test_traces_go_where_the_variables_say(
+    mlops: Any, traced: Process, requests: pd.DataFrame
+) -> None:
+    body = {"rows": _exact(requests[_inputs(mlops, requests)].head(1))}
+    with httpx.Client(base_url=traced.url, timeout=60) as client:
+        assert client.post("/v1/predict", json=body).status_code == 200
+    _until(lambda: "POST /v1/predict" in traced.spans)
+    assert not any("readyz" in name for name in traced.spans)
+
+
+def test_a_signal_under_load_drops_no_request(
+    mlops: Any, traced: Process, requests: pd.DataFrame
+) -> None:
+    """The last test of this process."""
+    body = {"rows": _exact(requests[_inputs(mlops, requests)].head(1))}
+    statuses: list[int] = []
+
+    def predicted() -> int:
+        lines = [json.loads(line) for line in traced.log.read_text().splitlines()]
+        return sum(line["message"] == "predicted" for line in lines)
+
+    def load(_: int) -> None:
+        """Send like a load balancer: until the service reports that it is not ready."""
+        with httpx.Client(base_url=traced.url, timeout=60) as client:
+            while True:
+                answer = client.post("/v1/predict", json=body)
+                statuses.append(answer.status_code)
+                if answer.headers.get("connection") == "close" and _ready(client) == 503:
+                    return
+
+    earlier = predicted()
+    with ThreadPoolExecutor(16) as pool:
+        clients = pool.map(load, range(16))
+        _until(lambda: len(statuses) > 100)
+        before = len(statuses)
+        traced.process.send_signal(signal.SIGTERM)
+        list(clients)
+    assert traced.process.wait(timeout=60) in (0, -signal.SIGTERM)
+    assert len(statuses) > before
+    assert set(statuses) == {200}
+    assert predicted() - earlier == len(statuses)
 
 
 def test_the_service_needs_no_training_libraries(mlops: Any, fetched: Path) -> None:

@@ -1,6 +1,7 @@
 """`mlops tune`: it searches as configured, survives a kill, and edits params.yaml in place."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from pydantic import BaseModel, Field
@@ -18,6 +20,9 @@ PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
 
 if "tune" not in PARAMS:
     pytest.skip("params.yaml has no section `tune`", allow_module_level=True)
+
+FEW = 4_000
+"""Rows of each split."""
 
 # Score without fitting: the same values and share give the same score.
 SCORE = """
@@ -30,15 +35,28 @@ def score(self, values, share):
 """
 
 
+@pytest.fixture(scope="module")
+def few_rows(mlops: Any, dataset: dict[str, pd.DataFrame]) -> None:
+    """Leave the latest rows of the dataset."""
+    for name, rows in dataset.items():
+        mlops("tables").write(rows.tail(FEW), mlops("files").DATASET / f"{name}.parquet")
+
+
 @pytest.fixture
 def tune(
-    mlops: Any, dataset: Any, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mlops: Any,
+    few_rows: None,
+    workspace: Path,
+    new_database: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Any]:
     """The module, with a study and an MLflow database of its own."""
     before = Path("params.yaml").read_bytes()
     module = mlops("training.tune")
     monkeypatch.setattr(module, "FOLDER", tmp_path / "studies")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    shutil.copytree(new_database, tmp_path / ".mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/.mlflow/mlflow.db")
     mlops("settings").settings.cache_clear()
     yield module
     Path("params.yaml").write_bytes(before)
@@ -94,16 +112,16 @@ def test_a_killed_search_resumes_with_the_same_trials(
 ) -> None:
     whole = tmp_path / "whole"
     tune.FOLDER, cut = whole, tune.FOLDER
-    tune.run(8, write=False)
+    tune.run(6, write=False)
     expected = [(trial.user_attrs["values"], trial.value) for trial in finished(mlops, tune)]
     tune.FOLDER = cut
 
-    code = SCORE.replace("PAUSE", "0.1") + (
+    code = SCORE.replace("PAUSE", "0.2") + (
         "import importlib, pathlib, sys\n"
         "tune = importlib.import_module(sys.argv[1])\n"
         "tune.FOLDER = pathlib.Path(sys.argv[2])\n"
         "tune.Search._score = score\n"
-        "tune.run(8, write=False)\n"
+        "tune.run(6, write=False)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, tune.__name__, str(cut)],
@@ -120,12 +138,12 @@ def test_a_killed_search_resumes_with_the_same_trials(
                 process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     before = len(finished(mlops, tune))
-    assert 3 <= before < 8
+    assert 3 <= before < 6
     capsys.readouterr()
-    tune.run(8, write=False)
+    tune.run(6, write=False)
     output = capsys.readouterr().out
     assert f"{before} trials are finished already" in output
-    assert output.count("\ntrial ") == 8 - before
+    assert output.count("\ntrial ") == 6 - before
     ended = finished(mlops, tune)
     assert [(trial.user_attrs["values"], trial.value) for trial in ended] == expected
     numbers = {str(trial.number) for trial in ended}

@@ -34,11 +34,11 @@ def run(day: str, first: str, last: str) -> None:
         if (now := _published()) and now != before:
             command = f"make batch DATE={each}" if each else "make batch"
             raise Problem(
-                f"{now['date']} is published, but its comparison failed: see above;"
+                f"{now['date']} was published, but the drift comparison failed: see above;"
                 f" to run it again, type `{command}`{_rest('continue', each, days)}"
             )
         raise Problem(
-            f"{each or 'the batch'} is not published: see above{_rest('skip it', each, days)}"
+            f"{each or 'the batch'} was not published: see above{_rest('skip it', each, days)}"
         )
 
 

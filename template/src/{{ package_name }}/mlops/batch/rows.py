@@ -101,7 +101,7 @@ def select_day(requests: pd.DataFrame) -> tuple[pd.DataFrame, date]:
         day = earlier.max()
     selected = requests[days == day]
     if selected.empty:
-        raise Problem(f"there are no rows for {day}: they range from {days.min()} to {days.max()}")
+        raise Problem(f"there are no rows for {day}: the data covers {days.min()} to {days.max()}")
     return selected.reset_index(drop=True), day
 
 

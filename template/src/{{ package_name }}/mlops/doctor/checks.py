@@ -41,7 +41,7 @@ class Finding:
 
     what: str
     remedy: str = ""
-    level: Literal["mend", "advice", "knowing"] = "mend"
+    level: Literal["fix", "advice", "knowing"] = "fix"
 
 
 Check = Callable[[], Iterable[Finding]]

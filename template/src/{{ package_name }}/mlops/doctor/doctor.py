@@ -7,7 +7,7 @@ from ..errors import Problem
 from . import checks
 from .checks import Check, Finding
 
-MEND, ADVICE = 1, 3
+FIX, ADVICE = 1, 3
 """Exit codes: something must be fixed; everything works, but with advice. 2 is a usage error."""
 
 
@@ -29,7 +29,7 @@ def run(names: list[str], as_json: bool) -> int:
         output = {name: [asdict(each) for each in findings] for name, findings in results.items()}
         print(json.dumps(output, indent=2))
     levels = {finding.level for findings in results.values() for finding in findings}
-    return MEND if "mend" in levels else ADVICE if "advice" in levels else 0
+    return FIX if "fix" in levels else ADVICE if "advice" in levels else 0
 
 
 def _run(check: Check) -> list[Finding]:

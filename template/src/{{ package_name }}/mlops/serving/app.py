@@ -2,8 +2,8 @@
 
 import json
 import logging
-import random
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -30,9 +30,6 @@ from .predictor import Predictor
 from .settings import Settings, read
 
 LOGGER = logging.getLogger("mlops.serving")
-# The ids are not secret, and this takes a tenth of the time of the system's random numbers. It is a
-# separate generator: a model that seeds Python's would have all pods make the same ids.
-IDS = random.Random()
 
 STOPS = "The service is shutting down."
 FAILED = "the service failed; see its log"
@@ -211,7 +208,7 @@ def _name(request: Request) -> str:
     name = request.headers.get("x-request-id", "")[:128]
     if name and name.isascii() and name.isprintable():
         return name
-    return f"{IDS.getrandbits(128):032x}"
+    return uuid.uuid4().hex
 
 
 def _as_request_error(error: Exception) -> RequestError:

@@ -5,7 +5,6 @@ import gc
 import os
 import signal
 import socket
-import sys
 from contextlib import suppress
 from types import FrameType
 from typing import cast
@@ -52,8 +51,6 @@ def serve(app: FastAPI, listening: socket.socket, drain_seconds: float = 5) -> N
     gc.freeze()
     # Reference counting frees almost everything that a request leaves.
     gc.set_threshold(10_000, 10, 10)
-    # The prediction log's thread delays a response by this much; the default is ten times that.
-    sys.setswitchinterval(0.0005)
     with suppress(KeyboardInterrupt):
         server = Draining(config(app), drain_seconds)
         if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # a closed terminal, without nohup

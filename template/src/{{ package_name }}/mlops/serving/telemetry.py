@@ -34,9 +34,6 @@ def log() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Line())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # The lines have none of these, and a record that skips them takes half the time.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None
 
 
 def trace(app: FastAPI) -> None:
