@@ -242,10 +242,10 @@ def test_with_few_rows_only_the_labels_of_the_week_are_judged(
         *["quality"] * (not labels),
     ]
     with mlops("registry.tracking").connected() as client:
-        (run,) = client.search_runs(
+        (logged,) = client.search_runs(
             [mlops("registry.tracking").experiment(client)], f"tags.drift = '{result['date']}'"
         )
-    assert run.data.metrics["drift.judged"] == labels
+    assert logged.data.metrics["drift.judged"] == labels
 
 
 def test_metrics_that_the_production_model_does_not_support_are_reported(

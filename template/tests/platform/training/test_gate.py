@@ -154,7 +154,7 @@ def test_from_the_gate_to_the_registry_and_back(
     shutil.copytree("model", "champion")
     Path("model", "note").write_text("the same predictions under another digest")
     edit_params(gate={"champion": {metric: {"min": 0.001, "max": 1e9}}})
-    isolated, outs = mlops("registry.isolated"), []
+    isolated, outs = mlops("registry.isolated"), list[Any]()
     by_own_code = isolated.by_own_code
 
     def once(model: Path, table: Path, out: Path) -> None:
