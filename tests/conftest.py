@@ -12,7 +12,7 @@ import copier
 import jinja2
 import pytest
 import yaml
-from isolation import environment, shared
+from isolation import environment
 from releases import Repos, covering, publish
 
 ROOT = Path(__file__).parents[1]
@@ -26,12 +26,20 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(scope="session")
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that all workers of this session share."""
+    own = tmp_path_factory.getbasetemp()
+    # Not by $PYTEST_XDIST_WORKER: a worker of another session may have started this one.
+    return own.parent if hasattr(request.config, "workerinput") else own
+
+
 @pytest.fixture(scope="session", autouse=True)
-def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def isolated(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the user's own settings out of every test, and git off the network."""
     variables = environment(tmp_path_factory.mktemp("home"))
     # All repos share mypy's cache: their libraries are the same.
-    variables["MYPY_CACHE_DIR"] = str(shared(tmp_path_factory) / "mypy")
+    variables["MYPY_CACHE_DIR"] = str(shared / "mypy")
     # Git sets some of these in hooks; the others could point to a real server.
     dropped = ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "MLFLOW_TRACKING_URI", "VIRTUAL_ENV"]
     dropped += [name for name in os.environ if name.startswith("MLOPS_")]
@@ -45,10 +53,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once() -> Iterator[None]:
-    """Cache Jinja's compiled templates: Copier compiles each path again in every render.
-
-    It also runs git for each file, to find out whether the repo stores modes: here all do.
-    """
+    """Cache Jinja's compiled templates: Copier compiles each path again in every render."""
     compile_, cache = jinja2.Environment.compile, {}
 
     def compile_once(self: jinja2.Environment, source: Any, *place: Any, **options: Any) -> Any:
@@ -62,7 +67,6 @@ def compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jinja2.Environment, "compile", compile_once)
-        patch.setattr("copier._main.is_git_available", lambda: False, raising=False)
         yield
 
 

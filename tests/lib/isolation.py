@@ -3,14 +3,6 @@
 import os
 from pathlib import Path
 
-import pytest
-
-
-def shared(factory: pytest.TempPathFactory) -> Path:
-    """Return the temporary folder that all workers of this session share."""
-    own = factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-
 
 def environment(folder: Path) -> dict[str, str]:
     """Write empty settings to a folder and return the variables that point to them."""

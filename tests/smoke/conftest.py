@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from isolation import shared
 from repos import Repo
 
 COVERING = (
@@ -98,9 +97,9 @@ def repo(tree: Path, need: Callable[[str], str], git: Callable[..., str]) -> Rep
 
 
 @pytest.fixture(scope="session")
-def trained(repo: Repo, scenario: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Repo:
+def trained(repo: Repo, scenario: dict[str, str], shared: Path) -> Repo:
     """The scenario's repo after `make pipeline`, which one worker runs for all workers."""
-    copy = shared(tmp_path_factory) / "-".join(("trained", *scenario.values()))
+    copy = shared / "-".join(("trained", *scenario.values()))
     with copy.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if copy.exists():

@@ -1,6 +1,5 @@
 """Drift: rows like the test split raise no alarm, and differences are reported by name."""
 
-import pickle
 import re
 import shutil
 import sys
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from deltalake import DeltaTable
 from pandera.typing.pandas import Series
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -36,44 +34,21 @@ def published(mlops: Any, latest: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def run(mlops: Any, published: dict[str, Any], raw: dict[str, pd.DataFrame]) -> Iterator[Run]:
-    """Run the stage; bounds and labels of the same rows are computed once, and nothing is drawn."""
-    module, computed = mlops("monitoring.drift"), {}
-    thresholds = mlops("monitoring.thresholds").Thresholds
+    """Run the stage without drawing a column."""
+    module, current = mlops("monitoring.drift"), mlops("monitoring.current")
 
-    def limits(argument: Any) -> Any:
-        """Leave out what only the stage reads, such as `retrain`."""
-        if isinstance(argument, thresholds):
-            return argument.model_dump(include={*thresholds.model_fields})
-        return argument
-
-    def once(function: Any) -> Any:
-        def remembered(*arguments: Any) -> Any:
-            columns = [*mlops("contract").schema().Features.to_schema().columns]
-            version = DeltaTable(mlops("settings").settings().predictions).version()
-            of_function = [limits(each) for each in arguments]
-            key = pickle.dumps((function.__name__, of_function, columns, version))
-            if key not in computed:
-                computed[key] = function(*arguments)
-            return computed[key]
-
-        return remembered
+    def of_day(day: pd.DataFrame | None = None) -> dict[str, Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            if day is not None:
+                patch.setattr(current, "day", lambda _: day)
+            module.run()
+        result: dict[str, Any] = mlops("files").read_json(module.DRIFT)
+        return result
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mlops("data.ingest"), "load", lambda: raw)
         patch.setattr(mlops("monitoring.exporters"), "PICTURES", 0)
-        patch.setattr(module, "views", once(module.views))
-        current = mlops("monitoring.current")
-        patch.setattr(current, "labelled", once(current.labelled))
-
-        def run(day: pd.DataFrame | None = None) -> dict[str, Any]:
-            with pytest.MonkeyPatch.context() as another:
-                if day is not None:
-                    another.setattr(current, "day", lambda _: day)
-                module.run()
-            result: dict[str, Any] = mlops("files").read_json(module.DRIFT)
-            return result
-
-        yield run
+        yield of_day
 
 
 @pytest.fixture(scope="module")

@@ -154,19 +154,6 @@ def test_from_the_gate_to_the_registry_and_back(
     shutil.copytree("model", "champion")
     Path("model", "note").write_text("the same predictions under another digest")
     edit_params(gate={"champion": {metric: {"min": 0.001, "max": 1e9}}})
-    isolated, outs = mlops("registry.isolated"), list[Any]()
-    by_own_code = isolated.by_own_code
-
-    def once(model: Path, table: Path, out: Path) -> None:
-        """Run the champion's code in its own process once: it is asked about the same rows."""
-        asked = files.digest(model), table.read_bytes()
-        if not outs:
-            by_own_code(model, table, out)
-            outs.extend([asked, out.read_bytes()])
-        assert asked == outs[0]
-        out.write_bytes(outs[1])
-
-    monkeypatch.setattr(isolated, "by_own_code", once)
     with pytest.raises(problem, match=rf"{metric} less that of the champion \(version 1\) is 0\.0"):
         gate.run()
     assert mlops("registry.versions").champion().number == "1"
